@@ -1,0 +1,1 @@
+"""The contract between compiler and runtime: artifact models, answers, reward evaluation. No torch, no I/O but reading."""

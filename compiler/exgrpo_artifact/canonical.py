@@ -1,0 +1,41 @@
+"""Canonical JSON and hashes: the same value gives the same bytes on every machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from pydantic import BaseModel
+
+
+def to_plain(value: Any) -> Any:
+    """The value with pydantic models replaced by JSON-ready dicts (`None` fields kept)."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", by_alias=True)
+    if isinstance(value, dict):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_plain(item) for item in value]
+    return value
+
+
+def dump_canonical(value: Any) -> str:
+    """Readable canonical JSON: sorted keys, two-space indent, LF, one final newline, no NaN.
+
+    >>> dump_canonical({"b": 1, "a": [1.5]})
+    '{\\n  "a": [\\n    1.5\\n  ],\\n  "b": 1\\n}\\n'
+    """
+    return json.dumps(to_plain(value), sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def hash_text(text: str) -> str:
+    """sha256 of the UTF-8 bytes, as 64 hex digits."""
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def hash_value(value: Any) -> str:
+    """sha256 of the compact canonical JSON of `value`."""
+    return hash_text(
+        json.dumps(to_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    )

@@ -1,0 +1,1 @@
+"""Text to artifact: source -> parse -> resolve -> check -> lower -> emit, as pure functions between frozen values."""

@@ -1,0 +1,462 @@
+"""The syntax tree of a spec: what was written, with spans, nothing resolved.
+
+Surface shapes are few on purpose: every block holds statements, and which statements belong in which declaration is
+decided by `resolve`, so that a misplaced one gets a sentence about the declaration and not about the grammar.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from exgrpo_compiler.source import Source, Span
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """An identifier."""
+
+    text: str
+    span: Span
+
+
+# --- expressions ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A numeric literal. `unit` is `tok usd s % GiB …` as written, or None."""
+
+    value: float
+    is_int: bool
+    unit: str | None
+    text: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Bool:
+    """`true` or `false`."""
+
+    value: bool
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A string.
+
+    `value` has escapes resolved (`"…"`), or the margin removed (`\"\"\"…\"\"\"`), or is raw (backticks).
+    `offsets[i]` is the source offset of `value[i]`; it has one entry more, the offset of the end.
+    """
+
+    value: str
+    style: Literal["quoted", "block", "raw"]
+    offsets: tuple[int, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """A bare name used as a value."""
+
+    name: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """`value.name`."""
+
+    value: Expr
+    name: Name
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """An argument of a call, `name: value` or positional."""
+
+    name: Name | None
+    value: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """`function(arguments)`. `where` and `otherwise` only in aggregates: `mean(x where cond else 0)`."""
+
+    function: Expr
+    arguments: tuple[Argument, ...]
+    where: Expr | None
+    otherwise: Expr | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Pipe:
+    """`value | function` or `value | function(arguments)`."""
+
+    value: Expr
+    function: Expr
+    arguments: tuple[Argument, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Unary:
+    """`-x` or `not x`."""
+
+    op: Literal["neg", "not"]
+    value: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """`left op right`; op is an artifact op: add sub mul div and or."""
+
+    op: Literal["add", "sub", "mul", "div", "and", "or"]
+    left: Expr
+    right: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Compare:
+    """`a < b <= c`: operands one more than ops (eq ne lt le gt ge)."""
+
+    operands: tuple[Expr, ...]
+    ops: tuple[Literal["eq", "ne", "lt", "le", "gt", "ge"], ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Conditional:
+    """`then if condition else otherwise`."""
+
+    condition: Expr
+    then: Expr
+    otherwise: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Default:
+    """`value else otherwise`: otherwise where value is not-applicable."""
+
+    value: Expr
+    otherwise: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """`low..high`, inclusive."""
+
+    low: Expr
+    high: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class ListExpr:
+    """`[a, b]`."""
+
+    items: tuple[Expr, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """`key: value` of a record."""
+
+    key: Name
+    value: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """`{ key: value, … }`; `tag` names its kind in `full { final: "…" }`."""
+
+    tag: Expr | None
+    entries: tuple[Entry, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """`value { statements }`: an expression with a block of settings, as `openai("x") { temperature = 0.8 }`."""
+
+    value: Expr
+    block: Block
+    span: Span
+
+
+Expr = (
+    Number
+    | Bool
+    | Text
+    | Ref
+    | Attribute
+    | Call
+    | Pipe
+    | Unary
+    | Binary
+    | Compare
+    | Conditional
+    | Default
+    | Range
+    | ListExpr
+    | Record
+    | Configured
+)
+
+
+# --- types ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TypeExpr:
+    """`text`, `number.last`, `choice("A", "B")`, `regex(`…`)`, `list[T]`: dotted name, arguments, element."""
+
+    name: str
+    arguments: tuple[Argument, ...]
+    element: TypeExpr | None
+    span: Span
+
+
+# --- statements -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    """`path = value`; the path is one name everywhere but in a study's variants (`train.group = …`)."""
+
+    path: tuple[Name, ...]
+    value: Expr
+    doc: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class FieldStmt:
+    """`[secret] field name: type [= value]`."""
+
+    name: Name
+    type: TypeExpr
+    secret: bool
+    value: Expr | None
+    doc: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class NamedStmt:
+    """`split | scenario | stage name = value`."""
+
+    keyword: Literal["split", "scenario", "stage"]
+    name: Name
+    value: Expr
+    doc: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class KeepStmt:
+    """`keep subject [name] where condition`."""
+
+    subject: Name
+    name: Name | None
+    condition: Expr
+    doc: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class YieldField:
+    """`[open] name: type`."""
+
+    name: Name
+    type: TypeExpr
+    open: bool
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class YieldsStmt:
+    """`yields { … }`."""
+
+    fields: tuple[YieldField, ...]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class UserStep:
+    """`user = "…"`."""
+
+    value: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class AssistantStep:
+    """`assistant name[: type] [= "…"]`."""
+
+    name: Name
+    type: TypeExpr | None
+    value: Expr | None
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class ForStep:
+    """`for variable in sequence { steps }`."""
+
+    variable: Name
+    sequence: Expr
+    block: Block
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleStmt:
+    """`example "question" -> "probe"`."""
+
+    question: Expr
+    probe: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectStmt:
+    """`expect condition`."""
+
+    condition: Expr
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class GroupBlock:
+    """`name { … }` without `=`: `lora { … }`, `price { … }`, `limits { … }`, `variant name { … }` has `label`."""
+
+    keyword: Name
+    label: Name | None
+    block: Block
+    doc: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class DropStmt:
+    """`drop kind name`, as `drop stage train`."""
+
+    kind: Name
+    name: Name
+    span: Span
+
+
+Stmt = (
+    Assign
+    | FieldStmt
+    | NamedStmt
+    | KeepStmt
+    | YieldsStmt
+    | UserStep
+    | AssistantStep
+    | ForStep
+    | ExampleStmt
+    | ExpectStmt
+    | GroupBlock
+    | DropStmt
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """`{ statements }`."""
+
+    statements: tuple[Stmt, ...]
+    span: Span
+
+
+# --- declarations -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """`[secret] name: type`."""
+
+    name: Name
+    type: TypeExpr
+    secret: bool
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class UseItem:
+    """`a` or `a as b`."""
+
+    name: Name
+    alias: Name | None
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """`use pkg.module.{a, b as c}`, `use pkg.module as m`, `use "./file.exg".{x}`.
+
+    `target` is the dotted module or the path; `items` is None for a whole-module `use … as alias`.
+    """
+
+    target: str
+    is_path: bool
+    target_span: Span
+    items: tuple[UseItem, ...] | None
+    alias: Name | None
+    span: Span
+
+
+DeclKind = Literal[
+    "const", "dataset", "rule", "probes", "dialogue", "answer", "rubric", "reward", "model", "task", "test", "study"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Decl:
+    """Every declaration but `use`. Parts that a kind does not have are None or empty.
+
+    const: value · dataset, rubric, task: block · rule, probes, dialogue: params, block · answer: type, block ·
+    reward: params, range, block · model: value (with its settings block as `Configured`) ·
+    test: name holds its title, block · study: base, block.
+    """
+
+    kind: DeclKind
+    name: Name
+    params: tuple[Param, ...]
+    type: TypeExpr | None
+    range: Expr | None
+    base: Name | None
+    value: Expr | None
+    block: Block | None
+    doc: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """`// text`, kept for the formatter and for silences."""
+
+    text: str
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class SpecFile:
+    """One parsed file. `edition` is None where the header is missing (a diagnostic was given)."""
+
+    source: Source
+    edition: int | None
+    uses: tuple[Use, ...]
+    decls: tuple[Decl, ...]
+    comments: tuple[Comment, ...]

@@ -1,0 +1,60 @@
+"""What is wrong with a spec, as data. Words are chosen where the fact is found; printing is elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Generic, Literal, NamedTuple, TypeVar
+
+from exgrpo_compiler.source import Span
+
+Severity = Literal["error", "warning"]
+T = TypeVar("T")
+
+
+class Label(NamedTuple):
+    """A secondary place, possibly in another file, and what it has to do with the problem."""
+
+    span: Span
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One problem: `message` is one plain sentence that stands alone, `hint` a fact or an edit that helps."""
+
+    id: str
+    severity: Severity
+    message: str
+    span: Span
+    labels: tuple[Label, ...] = ()
+    hint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome(Generic[T]):
+    """A stage's value, or None when it could not be made, and all that was found on the way."""
+
+    value: T | None
+    diagnostics: tuple[Diagnostic, ...] = ()
+
+    @property
+    def is_ok(self) -> bool:
+        """Whether there is a value and no error among the diagnostics."""
+        return self.value is not None and not has_errors(self.diagnostics)
+
+
+def has_errors(diagnostics: Iterable[Diagnostic]) -> bool:
+    """Whether any diagnostic is an error."""
+    return any(diagnostic.severity == "error" for diagnostic in diagnostics)
+
+
+def suggest_name(name: str, known: Iterable[str]) -> str | None:
+    """A hint "did you mean `x`?" with the closest known name, or None where nothing is close.
+
+    >>> suggest_name("temprature", ["temperature", "top_p"])
+    'did you mean `temperature`?'
+    """
+    matches = get_close_matches(name, sorted(set(known)), n=1, cutoff=0.6)
+    return f"did you mean `{matches[0]}`?" if matches else None
