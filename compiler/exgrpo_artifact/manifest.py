@@ -308,6 +308,8 @@ class SftStage(Frozen):
     split: str
     epochs: float
     """Passes over the rows of the largest dialogue of the mix."""
+    turns: tuple[str, ...] | None = None
+    """Assistant turns that carry the loss; None: all of them."""
     batch: int
     """Dialogues per optimizer step."""
     optimizer: Optimizer
