@@ -1,0 +1,63 @@
+# Entry points. Everything is installed into .venv; nothing outside this directory is touched.
+#
+#   TORCH=…   what to install as torch, e.g. TORCH="torch==2.14.0" or a path to a wheel. By default: the build that comes from the
+#             package index where an NVIDIA driver is present (CUDA, several GB), else a CPU build.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest -q
+# Two workers of one thread each are faster than one worker of two: the models in the tests are tiny.
+WORKERS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-slow check golden fuzz bench clean
+
+help: ## list the entry points
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+demo: $(VENV)/.train ## set up, then run the embedded quickstart: offline, a few minutes on two cores
+	$(BIN)/exgrpo run
+
+test: $(VENV)/.dev ## set up, then run the tests
+	OMP_NUM_THREADS=1 $(PYTEST) -n $(WORKERS) -m "not slow" tests
+
+test-slow: $(VENV)/.dev ## the suites that take more than half a minute
+	OMP_NUM_THREADS=1 $(PYTEST) -n $(WORKERS) -m slow tests
+
+check: $(VENV)/.dev ## lint, format, types, import layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+golden: $(VENV)/.dev ## rewrite the expected diagnostics of tests/golden; read the diff before you commit it
+	UPDATE_GOLDEN=1 $(PYTEST) tests/test_golden.py
+
+fuzz: $(VENV)/.dev ## property tests with many more examples
+	HYPOTHESIS_PROFILE=fuzz $(PYTEST) -n $(WORKERS) -k "property or fuzz" tests
+
+bench: $(VENV)/.dev ## the quickstart over three seeds beside its controls; writes benchmarks/results/
+	$(BIN)/python benchmarks/quickstart_seeds.py
+
+clean: ## remove the environment and everything that tools left behind
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "exgrpo needs Python 3.11 or later; $(PYTHON) is older. Set PYTHON=/path/to/python3.11."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.torch: $(VENV)/bin/python scripts/install_torch.sh
+	@TORCH="$(TORCH)" sh scripts/install_torch.sh $(BIN)/python
+	@touch $@
+
+$(VENV)/.train: $(VENV)/.torch pyproject.toml
+	@echo "installing exgrpo with transformers, trl, peft, datasets: about 140 MB to download, 700 MB on disk"
+	$(BIN)/python -m pip install -q -e '.[train]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.train
+	@echo "installing the tools that the tests need: about 40 MB to download"
+	$(BIN)/python -m pip install -q -e '.[train,math,dev]'
+	@touch $@

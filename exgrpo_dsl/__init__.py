@@ -1,0 +1,7 @@
+"""exgrpo: declare probes, dialogues and rewards in `.exg`; compile them; distil a student with them."""
+
+from exgrpo_artifact.errors import ExgrpoError
+from exgrpo_artifact.storage import Artifact, read_artifact
+
+__version__ = "0.1.0"
+__all__ = ["Artifact", "ExgrpoError", "__version__", "read_artifact"]

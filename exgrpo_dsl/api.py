@@ -1,0 +1,92 @@
+"""What a program does with specs: check, compile, run. The command line is a thin layer over these functions."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from exgrpo_compiler.diagnostics import Diagnostic
+from exgrpo_compiler.source import Source
+from exgrpo_compiler.pipeline import check_spec, compile_spec
+from exgrpo_runtime.run_dir import disk_boundary, write_text
+
+from exgrpo_dsl.errors import UsageError
+from exgrpo_dsl.loading import UnreadableSpecError, load_module, read_source
+
+Files = Mapping[str, str]
+
+
+class Compiled(NamedTuple):
+    """Artifacts by task, or None where the spec is wrong, and everything that was found."""
+
+    artifacts: Mapping[str, Files] | None
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def check_file(path: Path, *, overrides: Sequence[str] = ()) -> tuple[Diagnostic, ...]:
+    """Everything wrong with a spec file.
+
+    Raises:
+        UsageError: there is no such file.
+    """
+    try:
+        source = _read_spec(path)
+        return check_spec(source, load_module, overrides=overrides).diagnostics
+    except UnreadableSpecError as error:
+        return (error.diagnostic,)
+
+
+def compile_file(path: Path, *, task: str | None = None, overrides: Sequence[str] = ()) -> Compiled:
+    """A spec file's artifacts as texts; nothing is written.
+
+    Raises:
+        UsageError: there is no such file.
+    """
+    try:
+        source = _read_spec(path)
+        outcome = compile_spec(source, load_module, task=task, overrides=overrides)
+    except UnreadableSpecError as error:
+        return Compiled(None, (error.diagnostic,))
+    return Compiled(outcome.value if outcome.is_ok else None, outcome.diagnostics)
+
+
+def write_artifact(files: Files, target: Path) -> Path:
+    """Puts an artifact in `target`, replacing an older artifact there as a whole.
+
+    Raises:
+        UsageError: `target` holds something that is not an artifact.
+        DiskError: the disk refuses.
+    """
+    if target.exists() and not (target / "manifest.json").is_file() and (target.is_file() or any(target.iterdir())):
+        raise UsageError(f"{target} exists and is not an artifact; it is left alone. Give another -o.")
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    old = target.with_name(f".{target.name}.{os.getpid()}.old")
+    with disk_boundary(target):
+        try:
+            part.mkdir(parents=True)
+            for name, text in files.items():
+                (part / name).parent.mkdir(parents=True, exist_ok=True)
+                write_text(part / name, text)
+            if target.exists():
+                target.rename(old)
+            part.rename(target)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+            if old.exists() and not target.exists():
+                old.rename(target)
+            shutil.rmtree(old, ignore_errors=True)
+    return target
+
+
+def _read_spec(path: Path) -> Source:
+    try:
+        return read_source(path)
+    except FileNotFoundError as error:
+        raise UsageError(f"{path}: no such file.") from error
+    except IsADirectoryError as error:
+        raise UsageError(f"{path} is a directory; name a .exg file.") from error
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.") from error

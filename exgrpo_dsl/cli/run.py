@@ -1,0 +1,133 @@
+"""`exgrpo run`: spec or artifact to a trained, evaluated student."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from exgrpo_dsl.cli.options import set_option, task_option
+
+if TYPE_CHECKING:
+    from exgrpo_runtime.run import RunResult, StageResult
+    from rich.console import Console
+
+EXIT_PARTIAL = 5
+
+
+@click.command()
+@click.argument("target", required=False, metavar="[ARTIFACT|SPEC]", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Run directory. [default: runs/TASK, runs/TASK-2, …]")
+@click.option("--resume", is_flag=True, help="Go on with the run in --out (default: the latest): finished stages are kept.")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Read at most N rows of every split.")
+@click.option("--stage", "until", metavar="NAME", help="Stop after this stage.")
+@task_option
+@set_option
+def run(
+    target: Path | None,
+    out: Path | None,
+    resume: bool,
+    limit: int | None,
+    until: str | None,
+    task: str | None,
+    overrides: tuple[str, ...],
+) -> int:
+    """Run a task: data, then the spec's stages, then a report.
+
+    Without an argument the embedded quickstart is run: offline, on word problems that it generates, with a student built from
+    scratch.
+    """
+    from exgrpo_dsl.loading import find_quickstart
+
+    spec = target or find_quickstart()
+    with tempfile.TemporaryDirectory(prefix="exgrpo-") as scratch:
+        artifact_dir = _prepare_artifact(spec, Path(scratch), task, overrides)
+        if artifact_dir is None:
+            return 1
+        return _run(artifact_dir, spec, out, resume, limit, until)
+
+
+def _prepare_artifact(spec: Path, scratch: Path, task: str | None, overrides: tuple[str, ...]) -> Path | None:
+    """The artifact directory of what was named; None after showing what is wrong with the spec."""
+    if spec.is_dir():
+        if overrides or task:
+            option = "--set" if overrides else "--task"
+            raise click.UsageError(f"{option} works on a spec; {spec} is compiled already. Run the .exg file instead.")
+        return spec
+    from exgrpo_dsl.api import compile_file, write_artifact
+    from exgrpo_dsl.cli.show import show_diagnostics
+
+    compiled = compile_file(spec, task=task, overrides=overrides)
+    show_diagnostics(compiled.diagnostics)
+    if compiled.artifacts is None:
+        return None
+    if len(compiled.artifacts) > 1:
+        names = ", ".join(sorted(compiled.artifacts))
+        raise click.UsageError(f"{spec} declares several tasks ({names}); choose one with --task.")
+    ((name, files),) = compiled.artifacts.items()
+    return write_artifact(files, scratch / name)
+
+
+def _run(artifact_dir: Path, spec: Path, out: Path | None, resume: bool, limit: int | None, until: str | None) -> int:
+    from exgrpo_artifact.storage import read_artifact
+    from exgrpo_runtime.environment import describe_device
+    from exgrpo_runtime.progress import TerminalProgress
+    from exgrpo_runtime.run import run_artifact
+    from rich.console import Console
+
+    manifest = read_artifact(artifact_dir).manifest
+    known = [stage.name for stage in manifest.stages]
+    if until is not None and until not in ("data", *known):
+        raise click.UsageError(f"task `{manifest.task}` has no stage `{until}`; it has {', '.join(['data', *known])}.")
+    run_dir = out or _choose_run_dir(manifest.task, resume)
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"[bold]{manifest.task}[/] on {describe_device()}, writing {run_dir}")
+    try:
+        result = run_artifact(
+            artifact_dir,
+            run_dir,
+            progress=TerminalProgress(),
+            announce=lambda stage: _print_stage(console, stage),
+            resume=resume,
+            limit=limit,
+            until=until,
+            spec=str(spec),
+        )
+    except FileExistsError as error:
+        raise click.UsageError(str(error)) from error
+    _print_result(console, result)
+    return EXIT_PARTIAL if result.failed_requests else 0
+
+
+def _choose_run_dir(task: str, resume: bool) -> Path:
+    """The latest run of the task to resume, else the first free name."""
+    numbered = [Path("runs") / task, *(Path("runs") / f"{task}-{number}" for number in range(2, 10_000))]
+    free = next(index for index, path in enumerate(numbered) if not path.exists())
+    if not resume:
+        return numbered[free]
+    if free == 0:
+        raise click.UsageError(f"there is no run of `{task}` under runs/ to resume; give --out.")
+    return numbered[free - 1]
+
+
+def _print_stage(console: Console, stage: StageResult) -> None:
+    from exgrpo_dsl.cli.summaries import describe_stage
+
+    status = "reused" if stage.status == "reused" else f"{stage.seconds:.1f} s"
+    console.print(f"[green]✓[/] [bold]{stage.name:8}[/] {describe_stage(stage)} [dim]({status})[/]")
+
+
+def _print_result(console: Console, result: RunResult) -> None:
+    from exgrpo_dsl.cli.summaries import build_accuracy_table
+
+    for stage in result.stages:
+        if stage.kind == "evaluate":
+            console.print(build_accuracy_table(stage))
+    if result.failed_requests:
+        console.print(
+            f"[yellow]{result.failed_requests} teacher requests failed for good[/]; they are recorded as rejections. "
+            "--resume asks them again."
+        )
+    console.print(f"report: {result.path / 'report.html'}")

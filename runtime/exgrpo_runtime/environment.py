@@ -1,0 +1,59 @@
+"""What this machine has: versions, device, extras. Looks without importing what is slow to import."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from importlib import metadata
+from importlib.util import find_spec
+from typing import Any
+
+BASE = ("exgrpo", "lark", "jinja2", "pydantic", "click", "rich")
+TRAIN = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "httpx")
+MATH = ("math-verify",)
+
+
+def find_version(distribution: str) -> str | None:
+    """The installed version, or None."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def find_gpus() -> tuple[str, ...]:
+    """Names of the NVIDIA devices that the driver reports; empty without a driver."""
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return ()
+    try:
+        result = subprocess.run(
+            [tool, "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True, timeout=20, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    return tuple(line.strip() for line in result.stdout.splitlines() if line.strip())
+
+
+def can_train() -> bool:
+    """Whether every package of the extra `train` is installed."""
+    return all(find_spec(name) is not None for name in TRAIN)
+
+
+def describe_device() -> str:
+    """The device that training would use, as `cuda: NVIDIA H100` or `cpu (2 threads)`."""
+    gpus = find_gpus()
+    threads = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
+    cpu = f"cpu ({threads} thread{'s' if threads != 1 else ''})"
+    if not gpus or find_spec("torch") is None:
+        return cpu
+    import torch
+
+    return f"cuda: {torch.cuda.get_device_name(0)}" if torch.cuda.is_available() else cpu
+
+
+def describe_environment() -> dict[str, Any]:
+    """Device and versions for run.json."""
+    versions = {name: find_version(name) for name in (*BASE, *TRAIN, *MATH)}
+    return {"device": describe_device(), "versions": {name: version for name, version in versions.items() if version}}
