@@ -9,6 +9,8 @@ from importlib import metadata
 from importlib.util import find_spec
 from typing import Any
 
+from exgrpo_artifact.errors import MissingDependencyError
+
 BASE = ("exgrpo", "lark", "jinja2", "pydantic", "click", "rich")
 TRAIN = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "httpx")
 MATH = ("math-verify",)
@@ -39,6 +41,20 @@ def find_gpus() -> tuple[str, ...]:
 def can_train() -> bool:
     """Whether every package of the extra `train` is installed."""
     return all(find_spec(name) is not None for name in TRAIN)
+
+
+def require_training() -> None:
+    """Returns when the extra `train` is installed.
+
+    Raises:
+        MissingDependencyError: it is not, or not whole.
+    """
+    missing = [name for name in TRAIN if find_spec(name) is None]
+    if missing:
+        raise MissingDependencyError(
+            f"a run needs {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not installed: "
+            "pip install 'exgrpo[train]'"
+        )
 
 
 def describe_device() -> str:

@@ -14,7 +14,7 @@ from exgrpo_artifact.manifest import EvaluateStage, GrpoStage, ProbeStage, SftSt
 from exgrpo_artifact.storage import Artifact, read_artifact
 
 from exgrpo_runtime.context import Context, Progress
-from exgrpo_runtime.environment import describe_environment
+from exgrpo_runtime.environment import describe_environment, require_training
 from exgrpo_runtime.inputs import hash_data_inputs, hash_stage_inputs
 from exgrpo_runtime.records import Row
 from exgrpo_runtime.report import write_report
@@ -88,6 +88,7 @@ def run_artifact(
         ExgrpoError: the world failed; result.json says what, and finished stages stay.
     """
     artifact = read_artifact(artifact_dir)
+    require_training()
     with RunDir(out) as run_dir:
         if run_dir.holds_run and not resume:
             raise FileExistsError(f"{out} already holds a run. Go on with it by --resume, or give another --out.")

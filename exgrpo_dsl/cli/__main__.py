@@ -1,0 +1,5 @@
+"""`python -m exgrpo_dsl.cli`, the same as `exgrpo`."""
+
+from exgrpo_dsl.cli.app import main
+
+main()
