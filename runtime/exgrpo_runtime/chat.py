@@ -147,7 +147,8 @@ class ChatFormat:
         return (
             f"The chat template of {_name(self.tokenizer)} does not keep earlier turns as they were, "
             f"so a rollout of several turns would be trained on tokens that were never sampled. "
-            f"At character {at} it has {found[at : at + 40]!r} where the dialogue had {expected[at : at + 40]!r}. "
+            f"At character {at} it has {found[at : at + 40]!r} where the dialogue had "
+            f"{expected[at : at + 40]!r}. "
             "Take a model whose template keeps earlier turns, or change its chat_template."
         )
 

@@ -221,7 +221,7 @@ def _create_scratch(model: Model, scratch: Scratch, texts: Iterable[str], seed: 
     tokenizer = train_tokenizer(texts, scratch.vocab, scratch.context)
     chat = ChatFormat(tokenizer)
     config = LlamaConfig(
-        vocab_size=scratch.vocab,
+        vocab_size=len(tokenizer),
         hidden_size=scratch.width,
         # Llama's 8/3, rounded to what matrix kernels like.
         intermediate_size=-(-scratch.width * 8 // 3 // 16) * 16,
@@ -278,7 +278,8 @@ def _explain_load(source: str, model: Model, error: Exception) -> str:
         return f"The student `{model.name}` cannot be loaded from {source}: {reason}"
     return (
         f"The student `{model.name}` cannot be loaded: {source} is neither a folder here nor a model "
-        f"that the hub gave us ({reason}). Check the name and the network, or give the path of a downloaded model."
+        f"that the hub gave us ({reason}). Check the name and the network, or give the path of a "
+        "downloaded model."
     )
 
 

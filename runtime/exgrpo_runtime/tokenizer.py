@@ -45,8 +45,8 @@ def train_tokenizer(texts: Iterable[str], vocab: int, context: int) -> Any:
     """
     if vocab < MIN_VOCAB:
         raise ModelError(
-            f"A scratch student with vocab = {vocab} cannot be built: its tokenizer needs {MIN_VOCAB} "
-            f"tokens for the 256 bytes and {len(SPECIAL_TOKENS)} special tokens alone. Set vocab to {MIN_VOCAB} or more."
+            f"A scratch student with vocab = {vocab} cannot be built: its tokenizer needs {MIN_VOCAB} tokens "
+            f"for the 256 bytes and {len(SPECIAL_TOKENS)} special tokens alone. Set vocab to that or more."
         )
     backend = Tokenizer(models.BPE())
     backend.pre_tokenizer = pre_tokenizers.Sequence(
