@@ -1,7 +1,7 @@
 """Records of a run: a row, a probe about it, and why something was left out.
 
-Invariant: every record survives `from_json(to_json())` unchanged, so a resumed stage sees what a fresh one saw.
-Field values are plain JSON: text, numbers, booleans, and lists or objects of them.
+Invariant: every record survives `from_json(to_json())` unchanged, so a resumed stage sees what a fresh one
+saw. Field values are plain JSON: text, numbers, booleans, and lists or objects of them.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ class Probe:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Probe:
         """The probe that `to_json` wrote."""
-        return cls(row=value["row"], rule=value["rule"], fields=dict(value["fields"]), reveals=bool(value["reveals"]))
+        return cls(
+            row=value["row"], rule=value["rule"], fields=dict(value["fields"]), reveals=bool(value["reveals"])
+        )
 
 
 @dataclass(frozen=True, slots=True)
