@@ -25,7 +25,8 @@ from exgrpo_runtime.student import Student
 __all__ = ["DialoguePrompt", "SampledDialogue", "SampledTurn", "sample_dialogues"]
 
 _DROP_BELOW = 0.6
-"""Rows that ended a turn are set aside when the rest are fewer than this share: copying then costs less than waiting."""
+"""Rows that ended a turn are set aside when the others are fewer than this share of all: copying them then
+costs less than waiting with them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,9 +315,7 @@ def _choose(logits_BV: Tensor, uniforms_B: Tensor | None, settings: _Settings) -
 
 
 def _keep_nucleus(probabilities_BV: Tensor, top_p: float) -> Tensor:
-    """The likeliest tokens that together reach `top_p`, the others at 0 (Holtzman et al., 2020, "
-    "section 3.1).
-    """
+    """The likeliest tokens that together reach `top_p`; the others at 0 (Holtzman et al., 2020, 3.1)."""
     sorted_BV, order_BV = probabilities_BV.sort(-1, descending=True)
     before_BV = sorted_BV.cumsum(-1) - sorted_BV
     kept_BV = torch.where(before_BV < top_p, sorted_BV, 0.0)

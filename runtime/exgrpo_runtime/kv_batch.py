@@ -75,9 +75,7 @@ def join_batches(batches: Sequence[Batch]) -> Batch:
 
 
 class _RoomyLayer(DynamicLayer):
-    """A cache layer with slots to spare: a new token is written in place, where the base class "
-    "copies them all.
-    """
+    """A cache layer with slots to spare: a token is written in place, where the base class copies all."""
 
     def __init__(self) -> None:
         super().__init__()

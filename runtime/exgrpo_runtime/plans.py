@@ -134,6 +134,28 @@ def _plan_turn(
     )
 
 
+def collect_turns(
+    dialogue: Dialogue, plan: Plan, texts: Sequence[str]
+) -> dict[str, str | tuple[str, ...] | None]:
+    """Texts of the assistant turns by name, as a reward sees them: a tuple for a turn inside `for`.
+
+    Args:
+        dialogue: whose every turn gets a place.
+        plan: the turns in order.
+        texts: one for each turn of the plan.
+    """
+    looped: dict[str, list[str]] = {
+        exchange.name: [] for exchange in (dialogue.loop.exchanges if dialogue.loop else ())
+    }
+    turns: dict[str, str | tuple[str, ...] | None] = {}
+    for turn, text in zip(plan.turns, texts, strict=True):
+        if turn.in_loop:
+            looped[turn.name].append(text)
+        else:
+            turns[turn.name] = text
+    return {**{name: tuple(parts) for name, parts in looped.items()}, **turns}
+
+
 # --- tokens -----------------------------------------------------------------------------------------------
 
 

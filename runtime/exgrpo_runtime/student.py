@@ -6,7 +6,6 @@ stage trains a fresh one, so that disabling the adapter gives exactly the model 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ import torch  # noqa: E402
 
 from exgrpo_runtime.chat import ChatFormat  # noqa: E402
 from exgrpo_runtime.device import compute_dtype, select_device, weight_dtype  # noqa: E402
+from exgrpo_runtime.probe_index import read_probes  # noqa: E402
 from exgrpo_runtime.records import Probe, Row  # noqa: E402
 from exgrpo_runtime.tokenizer import train_tokenizer  # noqa: E402
 
@@ -157,7 +157,7 @@ def collect_texts(context: Context) -> Iterator[str]:
     for name, split in _find_training_dialogues(context):
         dialogue = context.manifest.dialogues[name]
         rows = context.rows[dialogue.dataset].get(split, [])
-        probes = _read_probes(context, dialogue)
+        probes = read_probes(context, dialogue)
         for row in rows:
             yield from _render_texts(context, dialogue, row, probes.get(row.uid, []))
 
@@ -176,18 +176,6 @@ def _find_training_dialogues(context: Context) -> list[tuple[str, str]]:
                 dataset = context.manifest.dialogues[stage.dialogue].dataset
                 pairs[stage.dialogue, next(iter(context.manifest.datasets[dataset].splits))] = None
     return list(pairs)
-
-
-def _read_probes(context: Context, dialogue: Dialogue) -> dict[str, list[Probe]]:
-    directory = context.find_probe_dir(dialogue.probes) if dialogue.probes is not None else None
-    found: dict[str, list[Probe]] = {}
-    if directory is None:
-        return found
-    with (directory / "probes.jsonl").open(encoding="utf-8") as lines:
-        for line in lines:
-            probe = Probe.from_json(json.loads(line))
-            found.setdefault(probe.row, []).append(probe)
-    return found
 
 
 def _render_texts(context: Context, dialogue: Dialogue, row: Row, probes: list[Probe]) -> Iterator[str]:
