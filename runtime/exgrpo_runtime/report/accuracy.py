@@ -1,0 +1,145 @@
+"""Accuracy of the student by state, and the one sentence that the report opens with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from exgrpo_artifact.manifest import EvaluateStage
+from markupsafe import Markup
+
+from exgrpo_runtime.report import charts
+from exgrpo_runtime.report.collect import RunRecord, StageRecord, as_count, as_mapping, as_mappings, as_number
+from exgrpo_runtime.report.formats import format_count, format_percent, format_points, format_signed
+from exgrpo_runtime.report.rollouts import Changes, find_changes
+
+
+class State(NamedTuple):
+    """Accuracy of one state of the student; shares of 1, `low`..`high` the 95 % interval."""
+
+    after: str
+    n: int
+    mean: float
+    low: float
+    high: float
+    unscored: int
+
+    @property
+    def label(self) -> str:
+        """The state in words."""
+        return "before any training" if self.after == "initial" else f"after {self.after}"
+
+
+class Row(NamedTuple):
+    """One state as a line of the table."""
+
+    label: str
+    bar: Markup
+    mean: str
+    interval: str
+    n: str
+    unscored: str
+
+
+class Evaluation(NamedTuple):
+    """Results of one evaluate stage."""
+
+    stage: str
+    what: str
+    """What was measured: scenario, data, score."""
+    states: tuple[State, ...]
+    rows: tuple[Row, ...]
+    axis: Markup
+    changes: Changes | None
+
+
+def describe_evaluations(record: RunRecord) -> tuple[Evaluation, ...]:
+    """Every evaluation that has a result, in order."""
+    evaluations = (_describe_evaluation(record, stage) for stage in record.pick_stages("evaluate"))
+    return tuple(evaluation for evaluation in evaluations if evaluation.states)
+
+
+def write_headline(record: RunRecord, evaluations: tuple[Evaluation, ...]) -> tuple[str, str]:
+    """What the run measured, in one sentence, and a remark on it; nothing that is not in the files."""
+    if not evaluations:
+        planned = [stage.name for stage in record.stages if stage.kind == "evaluate"]
+        if not planned:
+            return "This task has no evaluate stage, so no accuracy was measured.", ""
+        names = " and ".join(f"\u201c{name}\u201d" for name in planned)
+        return f"No accuracy was measured: {names} did not finish.", ""
+    evaluation = evaluations[-1]
+    last = evaluation.states[-1]
+    if len(evaluation.states) == 1:
+        return f"{evaluation.what}: {_write_state(last)} {last.label}, n = {format_count(last.n)}.", ""
+    before = evaluation.states[-2]
+    counts = f"n = {format_count(last.n)}"
+    if before.n != last.n:
+        counts = f"n = {format_count(before.n)} and {format_count(last.n)}"
+    sentence = f"{evaluation.what}: {_write_state(before)} {before.label} \u2192 {_write_state(last)} {last.label}, {counts}."
+    apart = before.high < last.low or last.high < before.low
+    remark = f"{format_signed((last.mean - before.mean) * 100, 1)} points; the two intervals "
+    remark += "do not overlap." if apart else "overlap."
+    return sentence, remark
+
+
+def _write_state(state: State) -> str:
+    return f"{format_percent(state.mean)} (95\u202f% CI {_write_interval(state)})"
+
+
+def _write_interval(state: State) -> str:
+    return f"{format_points(state.low)}\u2013{format_points(state.high)}"
+
+
+def _describe_evaluation(record: RunRecord, stage: StageRecord) -> Evaluation:
+    entries = as_mappings(record.reader.read_value(stage.path / "accuracy.json"))
+    if not entries:
+        entries = as_mappings(as_mapping(record.result.get("accuracy")).get(stage.name))
+    states = [state for entry in entries if (state := _read_state(entry)) is not None]
+    top = charts.choose_share_top(max((state.high for state in states), default=1.0))
+    changes = None
+    if len(states) > 1:
+        lines = record.reader.read_lines(stage.path / "completions.jsonl")
+        changes = find_changes(lines, states[-2].after, states[-1].after)
+    return Evaluation(
+        stage=stage.name,
+        what=_name_measure(stage),
+        states=tuple(states),
+        rows=tuple(_make_row(state, top, is_last=state is states[-1]) for state in states),
+        axis=charts.draw_share_axis(top),
+        changes=changes,
+    )
+
+
+def _name_measure(stage: StageRecord) -> str:
+    settings = stage.settings
+    if not isinstance(settings, EvaluateStage):
+        return "Accuracy"
+    return f"Accuracy in \u201c{settings.scenario}\u201d on {settings.dataset}.{settings.split}"
+
+
+def _read_state(entry: Mapping[str, Any]) -> State | None:
+    mean = as_number(entry.get("mean"))
+    if mean is None:
+        return None
+    low, high = as_number(entry.get("low")), as_number(entry.get("high"))
+    return State(
+        after=str(entry.get("after", "")),
+        n=as_count(entry.get("n")),
+        mean=mean,
+        low=mean if low is None else low,
+        high=mean if high is None else high,
+        unscored=as_count(entry.get("unscored")),
+    )
+
+
+def _make_row(state: State, top: float, *, is_last: bool) -> Row:
+    text = f"{state.label}: {_write_state(state)}, n = {state.n:,}"
+    style = "part0" if is_last else "part1"
+    return Row(
+        label=state.label,
+        bar=charts.draw_interval(state.mean, state.low, state.high, top, style, text),
+        mean=format_percent(state.mean),
+        interval=_write_interval(state),
+        n=format_count(state.n),
+        unscored=format_count(state.unscored),
+    )

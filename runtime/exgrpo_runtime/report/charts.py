@@ -1,0 +1,319 @@
+"""Charts as inline SVG: text in, text out, coloured by the page's CSS classes alone.
+
+Line charts have a fixed viewBox and are laid out in cells of about that width, so their text keeps its size.
+Bars use lengths in per cent instead and stretch without scaling their text. Every mark has a `<title>`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from markupsafe import Markup, escape
+
+from exgrpo_runtime.report.formats import format_number, format_percent
+
+WIDTH, HEIGHT = 340, 190
+LEFT, RIGHT, TOP, BOTTOM = 44, 10, 10, 30
+MAX_POINTS = 400
+"""Points of a raw line; longer series are averaged over equal runs of steps."""
+MAX_BANDS = 48
+"""Places along a chart that show their values when hovered over."""
+NUM_COLOURS = 4
+
+
+class Series(NamedTuple):
+    """One line: (step, value) in order of steps, values finite."""
+
+    name: str
+    points: tuple[tuple[float, float], ...]
+
+
+class LegendEntry(NamedTuple):
+    """A line's name and where it began and ended, as text."""
+
+    colour: int
+    name: str
+    first: str
+    last: str
+
+
+class Chart(NamedTuple):
+    """A drawn chart and the words that go with it."""
+
+    title: str
+    note: str
+    """What is drawn and in what unit."""
+    svg: Markup
+    legend: tuple[LegendEntry, ...]
+
+
+class Part(NamedTuple):
+    """One part of a stacked bar."""
+
+    name: str
+    count: int
+    style: str
+    """CSS class that colours it."""
+
+
+class _Axes(NamedTuple):
+    x_low: float
+    x_high: float
+    y_ticks: tuple[float, ...]
+
+    def place_x(self, x: float) -> float:
+        span = self.x_high - self.x_low or 1.0
+        return LEFT + (x - self.x_low) / span * (WIDTH - LEFT - RIGHT)
+
+    def place_y(self, y: float) -> float:
+        low, high = self.y_ticks[0], self.y_ticks[-1]
+        return HEIGHT - BOTTOM - (y - low) / (high - low) * (HEIGHT - TOP - BOTTOM)
+
+
+def choose_window(num_points: int) -> int:
+    """Steps that the moving average covers: a twelfth of the series, 1 (no smoothing) under 12 points."""
+    return max(1, num_points // 12)
+
+
+def smooth(values: Sequence[float], window: int) -> list[float]:
+    """Mean of the last `window` values at each place; of those there are, at the beginning.
+
+    >>> smooth([1.0, 3.0, 5.0], 2)
+    [1.0, 2.0, 4.0]
+    """
+    return [
+        math.fsum(values[max(0, i - window + 1) : i + 1]) / min(window, i + 1) for i in range(len(values))
+    ]
+
+
+def choose_ticks(low: float, high: float, goal: int = 4) -> tuple[float, ...]:
+    """Round values at equal distances of 1, 2 or 5 times a power of ten that enclose `low`..`high`.
+
+    >>> choose_ticks(0.0, 0.93)
+    (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+    """
+    if high - low <= 1e-12 * max(1.0, abs(low), abs(high)):
+        room = abs(high) * 0.1 or 1.0
+        low, high = low - room, high + room
+    raw = (high - low) / goal
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= raw * 0.999)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    digits = max(0, 2 - math.floor(math.log10(step)))
+    return tuple(round(i * step, digits) for i in range(first, last + 1))
+
+
+def draw_lines(
+    title: str,
+    note: str,
+    series: Sequence[Series],
+    *,
+    share: bool = False,
+    from_zero: bool = False,
+    raw: bool = True,
+) -> Chart:
+    """Lines over steps: each value faintly, and its moving average over it.
+
+    Args:
+        title: what the chart is called.
+        note: what is drawn, in what unit.
+        series: one to four lines, each with at least one point.
+        share: values are shares of 1, written in per cent.
+        from_zero: the axis includes 0.
+        raw: whether the unsmoothed line is drawn too; left out where several lines would hide each other.
+    """
+    window = choose_window(max(len(line.points) for line in series))
+    smoothed = [smooth([y for _, y in line.points], window) for line in series]
+    axes = _choose_axes(series, smoothed, raw=raw or window == 1, from_zero=from_zero)
+    write = format_percent_short if share else format_number
+    legend = tuple(
+        LegendEntry(index, line.name, write(values[0]), write(values[-1]))
+        for index, (line, values) in enumerate(zip(series, smoothed, strict=True))
+    )
+    marks = [_draw_grid(axes, write)]
+    for index, (line, values) in enumerate(zip(series, smoothed, strict=True)):
+        xs = [x for x, _ in line.points]
+        if window > 1 and raw:
+            marks.append(_draw_path(axes, thin_points(line.points), f"raw c{index % NUM_COLOURS}"))
+        marks.append(_draw_path(axes, list(zip(xs, values, strict=True)), f"line c{index % NUM_COLOURS}"))
+    marks.append(_draw_bands(axes, series, smoothed, window, write))
+    summary = "; ".join(f"{entry.name} from {entry.first} to {entry.last}" for entry in legend)
+    label = escape(f"{title}: {summary}")
+    svg = f'<svg class="lines" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{"".join(marks)}</svg>'
+    if window > 1:
+        run = math.ceil(max(len(line.points) for line in series) / MAX_POINTS)
+        faint = "each step" if run == 1 else f"means of {run} steps"
+        note = f"{note}; line: mean of the last {window} steps" + (f", faint: {faint}" if raw else "")
+    return Chart(title, note, Markup(svg), legend)
+
+
+def format_percent_short(share: float) -> str:
+    """Per cent without decimals, for axes and legends."""
+    decimals = 0 if abs(share) >= 0.0995 or share == 0 else 1
+    return format_percent(share, decimals)
+
+
+def thin_points(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """At most MAX_POINTS points: the means of equal runs."""
+    run = math.ceil(len(points) / MAX_POINTS)
+    if run <= 1:
+        return list(points)
+    runs = [points[i : i + run] for i in range(0, len(points), run)]
+    return [
+        (math.fsum(x for x, _ in part) / len(part), math.fsum(y for _, y in part) / len(part))
+        for part in runs
+    ]
+
+
+def draw_stack(parts: Sequence[Part], total: int, scale: float = 1.0) -> Markup:
+    """A stacked bar of `parts` out of `total`, whose full length is `scale` of the width."""
+    marks, start = [], 0.0
+    for part in parts:
+        if part.count <= 0 or total <= 0:
+            continue
+        width = part.count / total * 100 * scale
+        share = format_percent(part.count / total)
+        text = escape(f"{part.name}: {part.count:,} of {total:,} ({share})")
+        marks.append(
+            f'<rect class="{part.style}" x="{start:.3f}%" y="0" width="{width:.3f}%" height="12">'
+            f"<title>{text}</title></rect>"
+        )
+        start += width
+    words = ", ".join(f"{part.name} {part.count}" for part in parts if part.count)
+    return Markup(
+        f'<svg class="bar" width="100%" height="12" role="img" aria-label="{escape(words)}">'
+        f'<rect class="track" x="0" y="0" width="100%" height="12"/>{"".join(marks)}</svg>'
+    )
+
+
+def draw_share(name: str, share: float | None, style: str) -> Markup:
+    """A bar of a share of 1; an empty track where there is none."""
+    return draw_length(f"{name}: {format_percent(share)}", share or 0.0, style)
+
+
+def draw_length(text: str, length: float, style: str = "part1") -> Markup:
+    """A thin bar of a part of the width, `length` in 0..1, that says `text`."""
+    words = escape(text)
+    return Markup(
+        f'<svg class="bar thin" width="100%" height="8" role="img" aria-label="{words}">'
+        f'<rect class="track" x="0" y="0" width="100%" height="8"/>'
+        f'<rect class="{style}" x="0" y="0" width="{min(1.0, max(0.0, length)) * 100:.3f}%" height="8">'
+        f"<title>{words}</title></rect></svg>"
+    )
+
+
+def draw_interval(mean: float, low: float, high: float, top: float, style: str, text: str) -> Markup:
+    """A bar of `mean` with the whisker `low`..`high` on an axis 0..`top`; `text` is shown on hovering."""
+    at = [min(100.0, value / top * 100) for value in (mean, low, high)]
+    lines = "".join(
+        f'<line class="grid" x1="{tick / top * 100:.3f}%" x2="{tick / top * 100:.3f}%" y1="0" y2="30"/>'
+        for tick in choose_share_ticks(top)
+    )
+    caps = "".join(f'<line class="cap" x1="{x:.3f}%" x2="{x:.3f}%" y1="10" y2="20"/>' for x in at[1:])
+    return Markup(
+        f'<svg class="bar interval" width="100%" height="30" role="img" aria-label="{escape(text)}">{lines}'
+        f'<rect class="{style}" x="0" y="6" width="{at[0]:.3f}%" height="18"/>'
+        f'<line class="cap" x1="{at[1]:.3f}%" x2="{at[2]:.3f}%" y1="15" y2="15"/>{caps}'
+        f'<rect class="cover" x="0" y="0" width="100%" height="30"><title>{escape(text)}</title></rect></svg>'
+    )
+
+
+def draw_share_axis(top: float) -> Markup:
+    """The labels under a column of `draw_interval` bars."""
+    texts = []
+    for tick in choose_share_ticks(top):
+        anchor = "start" if tick == 0 else "end" if tick >= top else "middle"
+        texts.append(
+            f'<text class="tick" x="{tick / top * 100:.3f}%" y="12" text-anchor="{anchor}">'
+            f"{format_percent(tick, 0 if top >= 0.05 else 1)}</text>"
+        )
+    return Markup(f'<svg class="bar axis" width="100%" height="16" aria-hidden="true">{"".join(texts)}</svg>')
+
+
+def choose_share_ticks(top: float) -> tuple[float, ...]:
+    """0, a quarter, a half, three quarters and the whole of `top`."""
+    return tuple(top * i / 4 for i in range(5))
+
+
+def choose_share_top(high: float) -> float:
+    """Where an axis of shares ends: 1, or less where all are small, so that small ones can be told apart."""
+    return next((top for top in (0.02, 0.04, 0.1, 0.2, 0.4) if high <= top), 1.0)
+
+
+def _choose_axes(
+    series: Sequence[Series], smoothed: Sequence[Sequence[float]], *, raw: bool, from_zero: bool
+) -> _Axes:
+    xs = [x for line in series for x, _ in line.points]
+    ys = [y for line in series for _, y in (thin_points(line.points) if raw else ())]
+    ys += [y for values in smoothed for y in values]
+    low, high = min(ys), max(ys)
+    if from_zero:
+        low, high = min(low, 0.0), max(high, 0.0)
+    return _Axes(min(xs), max(xs), choose_ticks(low, high))
+
+
+def _draw_grid(axes: _Axes, write: object) -> str:
+    assert callable(write)
+    marks = []
+    for tick in axes.y_ticks:
+        y = axes.place_y(tick)
+        style = "base" if tick == axes.y_ticks[0] else "grid"
+        marks.append(
+            f'<line class="{style}" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+            f'<text class="tick" x="{LEFT - 6}" y="{y + 3.5:.1f}" text-anchor="end">{escape(write(tick))}</text>'
+        )
+    bottom = HEIGHT - BOTTOM
+    for x, anchor in _choose_x_labels(axes):
+        place = axes.place_x(x)
+        marks.append(
+            f'<line class="base" x1="{place:.1f}" x2="{place:.1f}" y1="{bottom}" y2="{bottom + 4}"/>'
+            f'<text class="tick" x="{place:.1f}" y="{bottom + 15}" text-anchor="{anchor}">{format_number(x)}</text>'
+        )
+    middle = (LEFT + WIDTH - RIGHT) / 2
+    marks.append(f'<text class="unit" x="{middle:.1f}" y="{HEIGHT - 3}" text-anchor="middle">step</text>')
+    return "".join(marks)
+
+
+def _choose_x_labels(axes: _Axes) -> list[tuple[float, str]]:
+    """The first and last step, and round ones between that keep clear of them."""
+    low, high = axes.x_low, axes.x_high
+    if low == high:
+        return [(low, "middle")]
+    room = (high - low) * 0.14
+    inner = [x for x in choose_ticks(low, high) if low + room < x < high - room and x == int(x)]
+    return [(low, "middle"), *((x, "middle") for x in inner), (high, "end")]
+
+
+def _draw_path(axes: _Axes, points: Sequence[tuple[float, float]], style: str) -> str:
+    if len(points) == 1:
+        x, y = points[0]
+        return f'<circle class="dot {style}" cx="{axes.place_x(x):.1f}" cy="{axes.place_y(y):.1f}" r="3"/>'
+    path = " ".join(f"{axes.place_x(x):.1f},{axes.place_y(y):.1f}" for x, y in points)
+    return f'<polyline class="{style}" points="{path}"/>'
+
+
+def _draw_bands(
+    axes: _Axes, series: Sequence[Series], smoothed: Sequence[Sequence[float]], window: int, write: object
+) -> str:
+    """Invisible columns that say the values under them."""
+    assert callable(write)
+    longest = max(series, key=lambda line: len(line.points)).points
+    run = math.ceil(len(longest) / MAX_BANDS)
+    width = (WIDTH - LEFT - RIGHT) / max(1, math.ceil(len(longest) / run))
+    marks = []
+    for i in range(0, len(longest), run):
+        x = longest[i][0]
+        words = [f"step {format_number(x)}"]
+        for line, values in zip(series, smoothed, strict=True):
+            place = next((j for j, point in enumerate(line.points) if point[0] == x), None)
+            if place is not None:
+                mean = f" (mean of {window}: {write(values[place])})" if window > 1 else ""
+                words.append(f"{line.name} {write(line.points[place][1])}{mean}")
+        left = min(max(LEFT, axes.place_x(x) - width / 2), WIDTH - RIGHT - width)
+        marks.append(
+            f'<rect class="band" x="{left:.1f}" y="{TOP}" width="{width:.1f}" height="{HEIGHT - TOP - BOTTOM}">'
+            f"<title>{escape(chr(10).join(words))}</title></rect>"
+        )
+    return "".join(marks)

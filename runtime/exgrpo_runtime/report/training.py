@@ -1,0 +1,279 @@
+"""Learning curves and counts of the training stages, from their metrics.jsonl."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from exgrpo_artifact.graph import RewardGraph
+from exgrpo_artifact.manifest import EvaluateStage, GrpoStage
+from markupsafe import Markup
+
+from exgrpo_runtime.report import charts
+from exgrpo_runtime.report.charts import Chart, Series
+from exgrpo_runtime.report.collect import (
+    RunRecord,
+    StageRecord,
+    add_counts,
+    as_count,
+    as_counts,
+    as_mapping,
+    as_number,
+)
+from exgrpo_runtime.report.formats import format_count, format_number, format_percent, format_seconds
+from exgrpo_runtime.report.formulas import describe_terms
+from exgrpo_runtime.report.rollouts import Rollout, pick_rollouts
+
+Metrics = Sequence[Mapping[str, Any]]
+Getter = Callable[[Mapping[str, Any]], float | None]
+
+
+class SftView(NamedTuple):
+    """Result of one sft stage."""
+
+    stage: str
+    charts: tuple[Chart, ...]
+    facts: tuple[tuple[str, str], ...]
+
+
+class TermRow(NamedTuple):
+    """One term of the reward over the whole training."""
+
+    name: str
+    formula: str
+    mean: str
+    fired: str
+    fired_bar: Markup
+    changed: str
+    changed_bar: Markup
+
+
+class GrpoView(NamedTuple):
+    """Result of one grpo stage."""
+
+    stage: str
+    reward: str
+    facts: tuple[tuple[str, str], ...]
+    terms: tuple[TermRow, ...]
+    term_charts: tuple[Chart, ...]
+    scenario_charts: tuple[Chart, ...]
+    signal_charts: tuple[Chart, ...]
+    counts: tuple[tuple[str, str, str], ...]
+    """(what, how many, detail)."""
+    right_term: str
+    rollouts: tuple[Rollout, ...]
+
+
+def describe_sft(record: RunRecord) -> tuple[SftView, ...]:
+    """Every finished sft stage, in order."""
+    return tuple(_describe_sft(record, stage) for stage in record.pick_stages("sft"))
+
+
+def describe_grpo(record: RunRecord) -> tuple[GrpoView, ...]:
+    """Every finished grpo stage, in order."""
+    return tuple(_describe_grpo(record, stage) for stage in record.pick_stages("grpo"))
+
+
+def trace(name: str, metrics: Metrics, get: Getter) -> Series:
+    """One line over the steps at which `get` has a value."""
+    points = []
+    for i, line in enumerate(metrics):
+        value, step = get(line), as_number(line.get("step"))
+        if value is not None:
+            points.append((float(i + 1) if step is None else step, value))
+    return Series(name, tuple(points))
+
+
+def _describe_sft(record: RunRecord, stage: StageRecord) -> SftView:
+    metrics = record.reader.read_lines(stage.path / "metrics.jsonl")
+    loss = trace("loss", metrics, _get("loss"))
+    drawn = [charts.draw_lines(f"{stage.name}: loss", "nats per token", [loss])] if loss.points else []
+    summary = stage.summary
+    facts = []
+    for key in ("examples", "steps", "tokens"):
+        if key in summary:
+            facts.append((key, format_count(as_count(summary[key]))))
+    if "loss_first" in summary and "loss_last" in summary:
+        ends = [format_number(as_number(summary[key])) for key in ("loss_first", "loss_last")]
+        facts.append(("loss", f"{ends[0]} \u2192 {ends[1]}"))
+    dropped = summary.get("dropped")
+    if dropped is not None:
+        facts.append(
+            ("left out", _write_counts(as_counts(dropped)) if isinstance(dropped, dict) else str(dropped))
+        )
+    facts.append(("time", format_seconds(stage.seconds)))
+    return SftView(stage.name, tuple(drawn), tuple(facts))
+
+
+def _describe_grpo(record: RunRecord, stage: StageRecord) -> GrpoView:
+    metrics = record.reader.read_lines(stage.path / "metrics.jsonl")
+    reward = _find_reward(record, stage)
+    names = _list_terms(metrics, reward)
+    right_term = find_right_term(record, stage, names)
+    return GrpoView(
+        stage=stage.name,
+        reward=reward.name if reward else "",
+        facts=_list_facts(stage, metrics),
+        terms=_tabulate_terms(metrics, names, reward),
+        term_charts=_draw_terms(metrics, names),
+        scenario_charts=_draw_scenarios(metrics, names),
+        signal_charts=_draw_signals(metrics),
+        counts=_count_losses(metrics),
+        right_term=right_term,
+        rollouts=pick_rollouts(record.reader, stage.path / "rollouts.jsonl", right_term),
+    )
+
+
+def find_right_term(record: RunRecord, stage: StageRecord, names: Sequence[str]) -> str:
+    """The term that says whether a rollout is right: the one that an evaluate stage scores with, else the first."""
+    settings = stage.settings
+    for other in record.stages:
+        if (
+            isinstance(settings, GrpoStage)
+            and isinstance(other.settings, EvaluateStage)
+            and other.settings.reward == settings.reward
+        ):
+            return other.settings.term
+    return names[0] if names else "total"
+
+
+def _find_reward(record: RunRecord, stage: StageRecord) -> RewardGraph | None:
+    if record.artifact is None or not isinstance(stage.settings, GrpoStage):
+        return None
+    return record.artifact.rewards.get(stage.settings.reward)
+
+
+def _list_terms(metrics: Metrics, reward: RewardGraph | None) -> list[str]:
+    """Terms in source order, then any others that the metrics know, `total` last."""
+    names = list(reward.terms) if reward else []
+    for line in metrics:
+        names += [name for name in as_mapping(line.get("terms")) if name not in names]
+    return [name for name in names if name != "total"] + ["total"]
+
+
+def _get(*keys: str) -> Getter:
+    """Reads a number at a path of keys."""
+
+    def get(line: Mapping[str, Any]) -> float | None:
+        value: Any = line
+        for key in keys:
+            value = as_mapping(value).get(key)
+        return as_number(value)
+
+    return get
+
+
+def _get_signal(line: Mapping[str, Any]) -> float | None:
+    groups, without = as_number(line.get("groups")), as_number(line.get("groups_without_signal"))
+    return None if not groups or without is None else (groups - without) / groups
+
+
+def _get_length(line: Mapping[str, Any]) -> float | None:
+    tokens, rollouts = as_number(line.get("tokens")), as_number(line.get("rollouts"))
+    return None if not rollouts or tokens is None else tokens / rollouts
+
+
+def _draw_terms(metrics: Metrics, names: Iterable[str]) -> tuple[Chart, ...]:
+    lines = [trace(name, metrics, _get("terms", name, "mean")) for name in names]
+    note = "mean over the step\u2019s rollouts"
+    return tuple(charts.draw_lines(line.name, note, [line], from_zero=True) for line in lines if line.points)
+
+
+def _draw_scenarios(metrics: Metrics, names: Iterable[str]) -> tuple[Chart, ...]:
+    """One chart for every term on which scenarios differ: a value of the whole group says nothing here."""
+    scenarios = list(dict.fromkeys(name for line in metrics for name in as_mapping(line.get("scenarios"))))
+    if len(scenarios) < 2:
+        return ()
+    drawn = []
+    for name in names:
+        lines = [trace(scenario, metrics, _get("scenarios", scenario, name)) for scenario in scenarios]
+        lines = [line for line in lines if line.points][: charts.NUM_COLOURS]
+        if len({line.points for line in lines}) > 1:
+            note = "mean over a scenario\u2019s rollouts"
+            drawn.append(charts.draw_lines(name, note, lines, from_zero=True, raw=len(lines) == 2))
+    return tuple(drawn)
+
+
+def _draw_signals(metrics: Metrics) -> tuple[Chart, ...]:
+    wanted: tuple[tuple[str, str, Getter, bool], ...] = (
+        ("groups with a signal", "share of groups in which some advantage is not 0", _get_signal, True),
+        ("KL", "to the model at the start of the stage, nats per token", _get("kl"), False),
+        ("clipped", "share of tokens", _get("clip_fraction"), True),
+        ("auxiliary loss", "nats per token", _get("aux_loss"), False),
+        ("length", "sampled tokens per rollout", _get_length, False),
+        ("speed", "sampled tokens per second", _get("tokens_per_s"), False),
+    )
+    drawn = []
+    for title, note, get, share in wanted:
+        line = trace(title, metrics, get)
+        if line.points:
+            drawn.append(
+                charts.draw_lines(title, note, [line], share=share, from_zero=title != "auxiliary loss")
+            )
+    return tuple(drawn)
+
+
+def _tabulate_terms(
+    metrics: Metrics, names: Iterable[str], reward: RewardGraph | None
+) -> tuple[TermRow, ...]:
+    formulas = describe_terms(reward) if reward else {}
+    rows = []
+    for name in names:
+        mean, fired, changed = (
+            _average(metrics, _get("terms", name, key)) for key in ("mean", "fired", "changed")
+        )
+        rows.append(
+            TermRow(
+                name=name,
+                formula=formulas.get(name, ""),
+                mean=format_number(mean),
+                fired=format_percent(fired),
+                fired_bar=charts.draw_share("fired", fired, "part0"),
+                changed=format_percent(changed),
+                changed_bar=charts.draw_share("changed an advantage", changed, "part2"),
+            )
+        )
+    return tuple(rows)
+
+
+def _average(metrics: Metrics, get: Getter) -> float | None:
+    """Mean over all steps, each weighing as much as it has rollouts."""
+    pairs = [
+        (value, as_number(line.get("rollouts")) or 1.0)
+        for line in metrics
+        if (value := get(line)) is not None
+    ]
+    weight = sum(rollouts for _, rollouts in pairs)
+    return sum(value * rollouts for value, rollouts in pairs) / weight if weight else None
+
+
+def _list_facts(stage: StageRecord, metrics: Metrics) -> tuple[tuple[str, str], ...]:
+    facts = [("steps", format_count(len(metrics)))]
+    for key, words in (("rollouts", "rollouts"), ("tokens", "sampled tokens")):
+        values = [value for line in metrics if (value := as_number(line.get(key))) is not None]
+        if values:
+            facts.append((words, format_count(int(sum(values)))))
+    seconds = [value for line in metrics if (value := as_number(line.get("seconds"))) is not None]
+    if seconds:
+        facts.append(("time per step", format_seconds(sum(seconds) / len(seconds))))
+    facts.append(("time", format_seconds(stage.seconds)))
+    return tuple(facts)
+
+
+def _count_losses(metrics: Metrics) -> tuple[tuple[str, str, str], ...]:
+    voids = add_counts([as_counts(line.get("voids")) for line in metrics])
+    dropped = add_counts([as_counts(line.get("dropped")) for line in metrics])
+    truncated = sum(as_count(line.get("truncated_turns")) for line in metrics)
+    groups = sum(as_count(line.get("groups")) for line in metrics)
+    silent = sum(as_count(line.get("groups_without_signal")) for line in metrics)
+    share = f"{format_percent(silent / groups)} of {format_count(groups)} groups" if groups else ""
+    return (
+        ("groups without a signal", format_count(silent), share),
+        ("rollouts dropped", format_count(sum(dropped.values())), _write_counts(dropped)),
+        ("void rollouts", format_count(sum(voids.values())), _write_counts(voids)),
+        ("turns cut at the token limit", format_count(truncated), ""),
+    )
+
+
+def _write_counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {format_count(count)}" for name, count in counts.items() if count) or "none"
