@@ -282,6 +282,7 @@ class YieldField:
     type: TypeExpr
     open: bool
     span: Span
+    doc: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +291,7 @@ class YieldsStmt:
 
     fields: tuple[YieldField, ...]
     span: Span
+    doc: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +300,7 @@ class UserStep:
 
     value: Expr
     span: Span
+    doc: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +311,7 @@ class AssistantStep:
     type: TypeExpr | None
     value: Expr | None
     span: Span
+    doc: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +322,7 @@ class ForStep:
     sequence: Expr
     block: Block
     span: Span
+    doc: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,6 +332,7 @@ class ExampleStmt:
     question: Expr
     probe: Expr
     span: Span
+    doc: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,6 +341,7 @@ class ExpectStmt:
 
     condition: Expr
     span: Span
+    doc: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,6 +362,7 @@ class DropStmt:
     kind: Name
     name: Name
     span: Span
+    doc: str = ""
 
 
 Stmt = (
@@ -418,7 +426,18 @@ class Use:
 
 
 DeclKind = Literal[
-    "const", "dataset", "rule", "probes", "dialogue", "answer", "rubric", "reward", "model", "task", "test", "study"
+    "const",
+    "dataset",
+    "rule",
+    "probes",
+    "dialogue",
+    "answer",
+    "rubric",
+    "reward",
+    "model",
+    "task",
+    "test",
+    "study",
 ]
 
 
@@ -441,6 +460,8 @@ class Decl:
     block: Block | None
     doc: str
     span: Span
+    is_damaged: bool = False
+    """A syntax error was reported inside: what seems to be missing may have been written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -460,3 +481,5 @@ class SpecFile:
     uses: tuple[Use, ...]
     decls: tuple[Decl, ...]
     comments: tuple[Comment, ...]
+    lost_names: frozenset[str] = frozenset()
+    """Names that stood in text which could not be read; that they are unknown is no second mistake."""

@@ -1,0 +1,146 @@
+"""What stands between `{` and `}`: a block of statements or a record of values.
+
+A block holds statements (`name = value`), a record holds entries (`name: value`). The grammar takes both, and
+here the wrong one is reported, once for each pair of braces, and read as what its place asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, cast
+
+from lark import Token
+
+from exgrpo_compiler.ast import Assign, Block, Configured, Entry, Expr, Record, Stmt
+from exgrpo_compiler.diagnostics import Diagnostic, Label
+from exgrpo_compiler.source import Span
+from exgrpo_compiler.tokens import get_span
+
+Member = Stmt | Entry | Token
+
+
+class Braces(NamedTuple):
+    """Members in order, separators (tokens `,` and `;`) among them."""
+
+    members: tuple[Member, ...]
+    span: Span
+
+
+class ReadBlock(NamedTuple):
+    """A block and what was wrong with it."""
+
+    value: Block
+    diagnostics: tuple[Diagnostic, ...]
+
+
+class ReadExpr(NamedTuple):
+    """A record or configured expression and what was wrong with it."""
+
+    value: Expr
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def read_block(braces: Braces) -> ReadBlock:
+    """Braces where only statements belong."""
+    problems: list[Diagnostic] = []
+    entry = _find_first(braces, Entry)
+    if entry is not None:
+        problems.append(_report_entry_in_block(cast(Entry, entry), _find_first(braces, Assign)))
+    else:
+        problems.extend(_check_block_separators(braces))
+    statements = tuple(
+        _turn_to_assign(member) if isinstance(member, Entry) else member
+        for member in braces.members
+        if not isinstance(member, Token)
+    )
+    return ReadBlock(Block(statements, braces.span), tuple(problems))
+
+
+def read_record(braces: Braces, tag: Expr | None, span: Span) -> ReadExpr:
+    """Braces where only a record belongs."""
+    problems: list[Diagnostic] = []
+    entries: list[Entry] = []
+    for member in braces.members:
+        if isinstance(member, Entry):
+            entries.append(member)
+        elif not isinstance(member, Token) and not problems:
+            problems.append(_report_statement_in_record(member, _find_first(braces, Entry)))
+        if isinstance(member, Assign) and len(member.path) == 1:
+            entries.append(Entry(member.path[0], member.value, member.span))
+    if not problems:
+        problems.extend(_check_record_separators(braces))
+    return ReadExpr(Record(tag, tuple(entries), span), tuple(problems))
+
+
+def read_braced(value: Expr, braces: Braces, span: Span) -> ReadExpr:
+    """`value { … }`: a tagged record if an entry comes first, settings otherwise."""
+    first = next((member for member in braces.members if not isinstance(member, Token)), None)
+    if isinstance(first, Entry):
+        return read_record(braces, value, span)
+    block, problems = read_block(braces)
+    return ReadExpr(Configured(value, block, span), problems)
+
+
+def _find_first(braces: Braces, kind: type[Entry] | type[Assign]) -> Entry | Assign | None:
+    return next((member for member in braces.members if isinstance(member, kind)), None)
+
+
+def _turn_to_assign(entry: Entry) -> Assign:
+    return Assign((entry.key,), entry.value, "", entry.span)
+
+
+def _report_entry_in_block(entry: Entry, statement: Entry | Assign | None) -> Diagnostic:
+    name = entry.key.text
+    labels = () if statement is None else (Label(statement.span, "this is a statement"),)
+    return Diagnostic(
+        "mixed-braces",
+        "error",
+        f"`{name}: …` is a record's entry, but these braces hold statements",
+        entry.key.span,
+        labels,
+        f"write `{name} = …`",
+    )
+
+
+def _report_statement_in_record(statement: Stmt, entry: Entry | Assign | None) -> Diagnostic:
+    labels = () if entry is None else (Label(entry.span, "this is an entry"),)
+    if isinstance(statement, Assign):
+        name = ".".join(part.text for part in statement.path)
+        message = f"`{name} = …` is a statement, but these braces hold a record"
+        hint = f"write `{name}: …`"
+        span = statement.path[0].span.to(statement.path[-1].span)
+    else:
+        message = "this is a statement, but these braces hold a record"
+        hint = "a record holds entries, written `name: value`"
+        span = statement.span
+    return Diagnostic("mixed-braces", "error", message, span, labels, hint)
+
+
+def _check_block_separators(braces: Braces) -> Sequence[Diagnostic]:
+    for member in braces.members:
+        if isinstance(member, Token) and member.type == "COMMA":
+            span = get_span(braces.span.source, member)
+            message = "statements are separated by line breaks or `;`, not by `,`"
+            return (Diagnostic("syntax-error", "error", message, span),)
+    return ()
+
+
+def _check_record_separators(braces: Braces) -> Sequence[Diagnostic]:
+    source = braces.span.source
+    previous: Member | None = None
+    for member in braces.members:
+        if isinstance(member, Token):
+            if member.start_pos == member.end_pos:
+                continue
+            if member.type == "SEMICOLON":
+                message = "entries of a record are separated by `,`, not by `;`"
+                return (Diagnostic("syntax-error", "error", message, get_span(source, member)),)
+            if not isinstance(previous, Entry):
+                message = "expected an entry before this `,`"
+                return (Diagnostic("syntax-error", "error", message, get_span(source, member)),)
+        elif isinstance(previous, Entry):
+            span = Span(source, previous.span.end, previous.span.end)
+            message = f"expected `,` after the entry `{previous.key.text}`"
+            return (Diagnostic("syntax-error", "error", message, span),)
+        previous = member
+    return ()

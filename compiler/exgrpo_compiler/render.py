@@ -1,0 +1,158 @@
+"""Diagnostics as text for people and as JSON for tools. Nothing here decides what is wrong.
+
+    error[unknown-name]: `outcom` is not known
+      --> spec.exg:12:7
+       |
+    12 |   total = outcom + 1
+       |           ^^^^^^
+       = hint: did you mean `outcome`?
+
+Carets are placed by display width: tabs, wide and combining characters count for what a terminal shows.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Sequence
+
+from exgrpo_compiler.diagnostics import Diagnostic
+from exgrpo_compiler.source import Span
+
+_TAB_WIDTH = 4
+_RESET = "\x1b[0m"
+_STYLES = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "label": "\x1b[1;34m", "bold": "\x1b[1m"}
+_SEVERITY_NUMBERS = {"error": 1, "warning": 2}
+
+
+def render_human(diagnostics: Sequence[Diagnostic], color: bool) -> str:
+    """Every diagnostic with its source lines, then a summary; an empty text if there is none. Ends without a break."""
+    if not diagnostics:
+        return ""
+    blocks = [_render_diagnostic(diagnostic, color) for diagnostic in diagnostics]
+    return "\n\n".join([*blocks, summarize(diagnostics)])
+
+
+def summarize(diagnostics: Sequence[Diagnostic]) -> str:
+    """Counts in words.
+
+    >>> summarize([])
+    'no problems'
+    """
+    parts = []
+    for severity in ("error", "warning"):
+        count = sum(diagnostic.severity == severity for diagnostic in diagnostics)
+        if count:
+            parts.append(f"{count} {severity}{'' if count == 1 else 's'}")
+    return ", ".join(parts) if parts else "no problems"
+
+
+def render_json(diagnostics: Sequence[Diagnostic]) -> str:
+    """One object a line, shaped as a diagnostic of the Language Server Protocol with the `uri` of its file."""
+    return "\n".join(json.dumps(convert_to_lsp(diagnostic), ensure_ascii=False) for diagnostic in diagnostics)
+
+
+def convert_to_lsp(diagnostic: Diagnostic) -> dict[str, object]:
+    """A diagnostic in the shape of the Language Server Protocol: positions from 0, columns in UTF-16 units."""
+    related = [
+        {
+            "location": {"uri": label.span.source.name, "range": convert_range(label.span)},
+            "message": label.text,
+        }
+        for label in diagnostic.labels
+    ]
+    return {
+        "uri": diagnostic.span.source.name,
+        "range": convert_range(diagnostic.span),
+        "severity": _SEVERITY_NUMBERS[diagnostic.severity],
+        "code": diagnostic.id,
+        "source": "exgrpo",
+        "message": diagnostic.message,
+        "relatedInformation": related,
+        "data": {"hint": diagnostic.hint},
+    }
+
+
+def convert_range(span: Span) -> dict[str, dict[str, int]]:
+    """A span as the Language Server Protocol counts: lines from 0, columns from 0 in UTF-16 units."""
+    return {"start": _convert_position(span, span.start), "end": _convert_position(span, span.end)}
+
+
+def _convert_position(span: Span, offset: int) -> dict[str, int]:
+    position = span.source.locate(offset)
+    before = span.source.get_line(position.line)[: position.column - 1]
+    return {"line": position.line - 1, "character": len(before.encode("utf-16-le", "surrogatepass")) // 2}
+
+
+def _render_diagnostic(diagnostic: Diagnostic, color: bool) -> str:
+    severity = diagnostic.severity
+    lines = [
+        _paint(f"{severity}[{diagnostic.id}]", severity, color)
+        + _paint(f": {_clean(diagnostic.message)}", "bold", color)
+    ]
+    spans = [diagnostic.span, *(label.span for label in diagnostic.labels)]
+    gutter = max(len(str(span.source.locate(span.start).line)) for span in spans)
+    lines.extend(_render_place(diagnostic.span, "^", "", gutter, severity, color))
+    for label in diagnostic.labels:
+        lines.extend(_render_place(label.span, "-", label.text, gutter, "label", color))
+    if diagnostic.hint is not None:
+        lines.append(f"{' ' * gutter} = hint: {_clean(diagnostic.hint)}")
+    return "\n".join(lines)
+
+
+def _render_place(span: Span, mark: str, text: str, gutter: int, style: str, color: bool) -> list[str]:
+    """File and line of a span, the line, and marks below it; marks stop where the line does."""
+    position = span.source.locate(span.start)
+    line = span.source.get_line(position.line)
+    start = min(position.column - 1, len(line))
+    stop = max(start, min(len(line), start + span.end - span.start))
+    indent = measure_width(line[:start])
+    width = max(1, measure_width(line[:stop]) - indent)
+    marks = mark * width + (f" {_clean(text)}" if text else "")
+    bar = _paint("|", "label", color)
+    return [
+        f"{' ' * gutter}{_paint('-->', 'label', color)} {span.source.name}:{position.line}:{position.column}",
+        f"{' ' * gutter} {bar}",
+        f"{_paint(str(position.line).rjust(gutter), 'label', color)} {bar} {_clean(line)}".rstrip(),
+        f"{' ' * gutter} {bar} {' ' * indent}{_paint(marks, style, color)}",
+    ]
+
+
+def measure_width(text: str) -> int:
+    """Columns that a terminal needs for a text, tabs shown as spaces up to the next stop.
+
+    >>> measure_width("a\\t界")
+    6
+    """
+    width = 0
+    for char in text:
+        width += _TAB_WIDTH - width % _TAB_WIDTH if char == "\t" else _measure_character(char)
+    return width
+
+
+def _measure_character(char: str) -> int:
+    if not char.isprintable():
+        return 1
+    if unicodedata.category(char) in {"Mn", "Me"}:
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in {"W", "F"} else 1
+
+
+def _clean(text: str) -> str:
+    """A text that is safe to print: tabs as spaces, control and format characters as `?`."""
+    shown: list[str] = []
+    width = 0
+    for char in text:
+        if char == "\t":
+            step = _TAB_WIDTH - width % _TAB_WIDTH
+            shown.append(" " * step)
+            width += step
+            continue
+        is_safe = char.isprintable()
+        shown.append(char if is_safe else "?")
+        width += _measure_character(char)
+    return "".join(shown)
+
+
+def _paint(text: str, style: str, color: bool) -> str:
+    return f"{_STYLES[style]}{text}{_RESET}" if color else text

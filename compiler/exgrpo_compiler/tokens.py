@@ -1,0 +1,299 @@
+"""Source text to tokens that a parser can be fed, with comments set aside and broken text reported and replaced.
+
+A broken piece (an unclosed string, `&&`, a curly quote) is reported once, here, and stands in the stream as
+what its author most likely meant, so that the parser does not report it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from lark import Token
+
+from exgrpo_compiler.ast import Comment
+from exgrpo_compiler.diagnostics import Diagnostic
+from exgrpo_compiler.source import Source, Span
+from exgrpo_compiler.syntax import BROKEN, CLOSERS, KINDS, NAMES, OPENERS, lex_text
+
+
+class Doc(NamedTuple):
+    """The lines of a `///` comment, joined."""
+
+    text: str
+    span: Span
+
+
+class Tokens(NamedTuple):
+    """The tokens of a source, and what stood between them."""
+
+    tokens: tuple[Token, ...]
+    comments: tuple[Comment, ...]
+    docs: dict[int, Doc]
+    """By the offset of the token that follows."""
+    diagnostics: tuple[Diagnostic, ...]
+
+
+_OPERATOR_HINTS = {
+    "&&": ("AND", "and", "write `and`"),
+    "&": ("AND", "and", "write `and`"),
+    "||": ("OR", "or", "write `or`"),
+    "!": ("NOT", "not", "write `not`"),
+    "===": ("COMPARISON", "==", "write `==`"),
+    "=>": ("ARROW", "->", "a comparison is `>=`, an arrow is `->`"),
+    "%": ("STAR", "*", "`%` is a unit, as in `20%`; the remainder is `mod(a, b)`"),
+    "**": ("STAR", "*", "a power is a product: `x * x`"),
+    "^": ("STAR", "*", "a power is a product: `x * x`"),
+}
+
+
+def read_tokens(source: Source) -> Tokens:
+    """Tokens, comments, documentation and broken text of a source."""
+    tokens: list[Token] = []
+    comments: list[Comment] = []
+    docs: dict[int, Doc] = {}
+    pending: list[Token] = []
+    problems: list[Diagnostic] = []
+    for token in lex_text(source.text):
+        if token.type == "COMMENT":
+            comments.append(Comment(token[2:].strip(), get_span(source, token)))
+            continue
+        if token.type == "DOC":
+            if tokens and tokens[-1].end_line == token.line:
+                problems.append(_report_trailing_doc(get_span(source, token)))
+            else:
+                pending.append(token)
+            continue
+        if token.type in BROKEN:
+            problem, replacement = _mend_token(source, token)
+            _add_problem(problems, problem)
+            if replacement is None:
+                continue
+            token = replacement
+        elif token.type == "NAME" and not token.isascii():
+            problems.append(_report_name(source, token))
+        if pending:
+            docs[get_start(token)] = _join_doc(source, pending)
+            pending = []
+        tokens.append(token)
+    if pending:
+        problems.append(report_dangling_doc(_join_doc(source, pending).span))
+    return Tokens(tuple(tokens), tuple(comments), docs, tuple(problems))
+
+
+def get_start(token: Token) -> int:
+    """Offset of a token's first character."""
+    return token.start_pos or 0
+
+
+def get_end(token: Token) -> int:
+    """Offset after a token's last character."""
+    return token.end_pos or 0
+
+
+def get_span(source: Source, token: Token) -> Span:
+    """Where a token stands."""
+    return Span(source, get_start(token), get_end(token))
+
+
+def is_first_on_line(tokens: Sequence[Token], index: int) -> bool:
+    """Whether no token stands before this one on its line."""
+    return index == 0 or tokens[index - 1].end_line != tokens[index].line
+
+
+def report_dangling_doc(span: Span) -> Diagnostic:
+    """The warning for a `///` comment that documents nothing."""
+    return Diagnostic(
+        "dangling-doc",
+        "warning",
+        "this documentation comment documents nothing",
+        span,
+        hint="`///` belongs on the lines before a declaration or a statement; other comments are `//`",
+    )
+
+
+def _report_trailing_doc(span: Span) -> Diagnostic:
+    return Diagnostic(
+        "dangling-doc",
+        "warning",
+        "a documentation comment documents what follows it, not the line that it ends",
+        span,
+        hint="move it to the line before, or write `//`",
+    )
+
+
+def _join_doc(source: Source, pending: Sequence[Token]) -> Doc:
+    lines = [token[3:].removeprefix(" ").rstrip() for token in pending]
+    span = get_span(source, pending[0]).to(get_span(source, pending[-1]))
+    return Doc("\n".join(lines), span)
+
+
+def _add_problem(problems: list[Diagnostic], problem: Diagnostic | None) -> None:
+    """Adds a problem, but strange characters only once a line: they come in swarms."""
+    if problem is None:
+        return
+    if problem.id == "bad-character" and problems and problems[-1].id == "bad-character":
+        last = problems[-1].span
+        if last.source.locate(last.start).line == problem.span.source.locate(problem.span.start).line:
+            return
+    problems.append(problem)
+
+
+def _report_name(source: Source, token: Token) -> Diagnostic:
+    place = next(index for index, char in enumerate(token) if not char.isascii())
+    at = get_start(token) + place
+    return Diagnostic(
+        "bad-character",
+        "error",
+        f"`{token[place]}` cannot stand in a name",
+        Span(source, at, at + 1),
+        hint="names are written with a-z, 0-9 and `_`",
+    )
+
+
+def _mend_token(source: Source, token: Token) -> tuple[Diagnostic | None, Token | None]:
+    """What is wrong with a broken token, and the token to go on with."""
+    match token.type:
+        case "UNCLOSED_BLOCK" | "UNCLOSED_STRING" | "UNCLOSED_RAW":
+            return _mend_unclosed(source, token)
+        case "BAD_QUOTES":
+            problem = _report_text(source, token, "strings stand in straight double quotes", 'write `"…"`')
+            return problem, _retype(token, "STRING")
+        case "BAD_COMMENT":
+            start = get_start(token)
+            return Diagnostic(
+                "bad-character",
+                "error",
+                "a comment starts with `//`, not with `#`",
+                Span(source, start, start + 1),
+            ), None
+        case "BAD_OPERATOR":
+            terminal, value, hint = _OPERATOR_HINTS[str(token)]
+            problem = _report_text(source, token, f"`{token}` is not an operator", hint)
+            return problem, _retype(token, terminal, value)
+        case _:
+            if token == "\ufeff" and get_start(token) == 0:
+                return None, None
+            return _report_character(source, token), None
+
+
+def _mend_unclosed(source: Source, token: Token) -> tuple[Diagnostic, Token]:
+    kind, quote = {
+        "UNCLOSED_BLOCK": ("BLOCK_STRING", '"""'),
+        "UNCLOSED_STRING": ("STRING", '"'),
+        "UNCLOSED_RAW": ("RAW_STRING", "`"),
+    }[token.type]
+    start = get_start(token)
+    problem = Diagnostic(
+        "unclosed-string",
+        "error",
+        f"this string is never closed: a `{quote}` is missing"
+        if kind == "BLOCK_STRING"
+        else "this string is not closed on its line",
+        Span(source, start, start + len(quote)) if kind == "BLOCK_STRING" else get_span(source, token),
+        hint=None if kind != "STRING" else 'text over several lines stands between `"""` and `"""`',
+    )
+    return problem, _retype(token, kind)
+
+
+def _report_text(source: Source, token: Token, message: str, hint: str) -> Diagnostic:
+    return Diagnostic("bad-character", "error", message, get_span(source, token), hint=hint)
+
+
+def _report_character(source: Source, token: Token) -> Diagnostic:
+    shown = token if token.isprintable() else f"U+{ord(token[0]):04X}"
+    return _report_text(
+        source,
+        token,
+        f"the character `{shown}` has no meaning here",
+        "outside of strings and comments a spec is plain ASCII",
+    )
+
+
+def _retype(token: Token, terminal: str, value: str | None = None) -> Token:
+    return Token.new_borrow_pos(terminal, str(token) if value is None else value, token)
+
+
+class Brackets(NamedTuple):
+    """Which bracket closes which, as far as it can be told in a text that may lack some."""
+
+    enclosing: tuple[int | None, ...]
+    """For each token the index of the innermost bracket open before it."""
+    partner: dict[int, int]
+    """Opening to closing index; a bracket that is never closed is absent."""
+
+
+def match_brackets(tokens: Sequence[Token]) -> Brackets:
+    """Pairs brackets, some of which may be missing.
+
+    A `}` closes over unclosed `(` and `[`; a `)` or `]` reaches only over what its own line opened.
+    """
+    enclosing: list[int | None] = []
+    partner: dict[int, int] = {}
+    stack: list[int] = []
+    for index, token in enumerate(tokens):
+        enclosing.append(stack[-1] if stack else None)
+        if token.type in OPENERS:
+            stack.append(index)
+        elif token.type in CLOSERS:
+            depth = _find_opener(tokens, stack, index)
+            if depth is not None:
+                partner[stack[depth]] = index
+                enclosing[-1] = stack[depth]
+                del stack[depth:]
+    return Brackets(tuple(enclosing), partner)
+
+
+def _find_opener(tokens: Sequence[Token], stack: Sequence[int], index: int) -> int | None:
+    """Position in the stack of the bracket that the closing token `index` closes."""
+    closer = tokens[index]
+    for depth in range(len(stack) - 1, -1, -1):
+        opener = tokens[stack[depth]]
+        if opener.type == CLOSERS[closer.type]:
+            return depth
+        is_passable = opener.type != "LEFT_BRACE" if closer == "}" else opener.line == closer.line
+        if not is_passable:
+            return None
+    return None
+
+
+def split_declarations(tokens: Sequence[Token]) -> list[tuple[Token, ...]]:
+    """Pieces that each begin where only a declaration can begin; a mistake in one leaves the others whole.
+
+    A kind and a name at the start of a line begin a declaration outside of brackets, and in the first column
+    even inside of them: then a bracket before is not closed.
+    """
+    pieces: list[tuple[Token, ...]] = []
+    start, depth = 0, 0
+    for index, token in enumerate(tokens):
+        if index > start and _is_declaration(tokens, index) and (depth == 0 or token.column == 1):
+            pieces.append(tuple(tokens[start:index]))
+            start, depth = index, 0
+        if token.type in OPENERS:
+            depth += 1
+        elif token.type in CLOSERS:
+            depth = max(0, depth - 1)
+    pieces.append(tuple(tokens[start:]))
+    return pieces
+
+
+def _is_declaration(tokens: Sequence[Token], index: int) -> bool:
+    token = tokens[index]
+    if token.type not in KINDS | {"USE"} or index + 1 >= len(tokens) or not is_first_on_line(tokens, index):
+        return False
+    following = tokens[index + 1]
+    return following.type in NAMES or (token.type in {"TEST", "USE"} and following.type == "STRING")
+
+
+def find_line_leads(tokens: Sequence[Token]) -> frozenset[int]:
+    """Offsets of tokens that begin a line where a statement could begin: not inside `( )` or `[ ]`."""
+    leads: set[int] = set()
+    stack: list[str] = []
+    for index, token in enumerate(tokens):
+        if is_first_on_line(tokens, index) and (not stack or stack[-1] == "LEFT_BRACE"):
+            leads.add(get_start(token))
+        if token.type in OPENERS:
+            stack.append(token.type)
+        elif token.type in CLOSERS and stack and stack[-1] == CLOSERS[token.type]:
+            stack.pop()
+    return frozenset(leads)
