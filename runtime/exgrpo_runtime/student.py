@@ -262,6 +262,8 @@ def _load(source: str, model: Model, revision: str | None) -> Student:
 
 def _explain_load(source: str, model: Model, error: Exception) -> str:
     reason = str(error).strip().split("\n", 1)[0] or type(error).__name__
+    if Path(source).is_dir() and not (Path(source) / "config.json").is_file():
+        return f"The student `{model.name}` cannot be loaded from {source}: the folder has no config.json."
     if Path(source).exists():
         return f"The student `{model.name}` cannot be loaded from {source}: {reason}"
     return (
