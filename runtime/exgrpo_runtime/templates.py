@@ -1,7 +1,7 @@
 """Templates of an artifact, rendered in Jinja's sandbox.
 
-Invariant: a rendered text never holds a silent gap. An undefined name, a missing value and a filter that fails
-are errors, since a prompt with a hole in it costs money and teaches nonsense.
+Invariant: a rendered text never holds a silent gap. An undefined name, a missing value and a filter that
+fails are errors, since a prompt with a hole in it costs money and teaches nonsense.
 """
 
 from __future__ import annotations

@@ -1,0 +1,99 @@
+"""Teacher replies to typed fields: one JSON object with just the yielded keys, whatever stands around it.
+
+Code fences, a preamble and a reasoning model's `<think>` block are read over. What the object itself says is
+taken strictly: a missing, unknown or repeated key, a wrong type or an empty text make the reply malformed.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from exgrpo_artifact.manifest import Yield
+
+from exgrpo_runtime.convert import Misfit, convert_value
+
+MALFORMED = "malformed-reply"
+MOST_CHARACTERS = 200_000
+"""A longer reply is no probe."""
+_MOST_STARTS = 500
+"""Braces tried as the beginning of an object; a reply with more of them is no probe either."""
+
+_THINKING = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
+
+
+class _RepeatedKeyError(ValueError):
+    pass
+
+
+def parse_reply(text: str, yields: Sequence[Yield]) -> dict[str, Any] | Misfit:
+    """The fields that the reply states, in the order of `yields`, or why there are none."""
+    if len(text) > MOST_CHARACTERS:
+        return Misfit(MALFORMED, f"the reply has {len(text)} characters")
+    try:
+        objects = list(_find_objects(_THINKING.sub("", text, count=1)))
+    except _RepeatedKeyError as error:
+        return Misfit(MALFORMED, str(error))
+    names = [field.name for field in yields]
+    fitting = [value for value in objects if set(value) == set(names)]
+    if not fitting:
+        return Misfit(MALFORMED, _describe_misses(objects, names))
+    if any(value != fitting[0] for value in fitting):
+        return Misfit(MALFORMED, f"the reply holds {len(fitting)} different objects; one is due")
+    return _convert_fields(fitting[0], yields)
+
+
+def _convert_fields(value: dict[str, Any], yields: Sequence[Yield]) -> dict[str, Any] | Misfit:
+    fields: dict[str, Any] = {}
+    for field in yields:
+        converted = convert_value(value[field.name], field.type)
+        if isinstance(converted, Misfit):
+            return Misfit(MALFORMED, f"`{field.name}`: {converted.detail}")
+        if isinstance(converted, str) and not converted.strip():
+            return Misfit(MALFORMED, f"`{field.name}` is empty")
+        fields[field.name] = converted.strip() if isinstance(converted, str) else converted
+    return fields
+
+
+def _find_objects(text: str) -> Iterator[dict[str, Any]]:
+    """The JSON objects in a text that stand in no other object, in order."""
+    # Teachers put raw line breaks into strings, which strict JSON forbids and nobody can misread.
+    decoder = json.JSONDecoder(object_pairs_hook=_build_object, parse_constant=_refuse_constant, strict=False)
+    position = text.find("{")
+    for _ in range(_MOST_STARTS):
+        if position < 0:
+            return
+        try:
+            value, end = decoder.raw_decode(text, position)
+            yield value
+        except _RepeatedKeyError:
+            raise
+        except (ValueError, RecursionError):
+            end = position + 1
+        position = text.find("{", end)
+
+
+def _build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        names = [name for name, _ in pairs]
+        repeated = next(name for name in names if names.count(name) > 1)
+        raise _RepeatedKeyError(f"`{repeated}` is given twice")
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _describe_misses(objects: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
+    if not objects:
+        return "the reply holds no JSON object"
+    given = objects[-1]
+    missing = [f"`{name}`" for name in names if name not in given]
+    unknown = [f"`{name}`" for name in given if name not in names]
+    parts = [f"lacks {', '.join(missing)}"] if missing else []
+    parts += [f"has the unknown {', '.join(unknown)[:100]}"] if unknown else []
+    return f"the object {' and '.join(parts)}"
