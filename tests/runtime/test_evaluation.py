@@ -208,7 +208,7 @@ def learn_by_heart(student, context, rows):
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
-    return float(loss)
+    return float(loss.detach())
 
 
 def test_what_was_learned_shows_after_its_stage_and_not_before(context, tmp_path):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -154,7 +155,10 @@ def test_seeds_depend_on_every_part_and_on_nothing_else():
     )
     assert 0 <= make_seed(17, "train", "uid", 3) < 2**63
     code = "from exgrpo_runtime.plans import make_rng; print(make_rng(17, 'train', None, 2.5).random())"
-    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "5"}
+    other = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
     assert float(other.stdout) == make_rng(17, "train", None, 2.5).random()
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -179,7 +180,10 @@ def test_the_same_texts_give_the_same_tokenizer_in_every_process():
         "from exgrpo_runtime.tokenizer import train_tokenizer; "
         "print(json.dumps(train_tokenizer(TEXTS, 400, 256).get_vocab(), sort_keys=True))"
     )
-    other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONHASHSEED": "5"}
+    other = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
     assert json.loads(other.stdout) == train_tokenizer(TEXTS, 400, 256).get_vocab()
 
 
