@@ -21,7 +21,7 @@ def to_plain(value: Any) -> Any:
 
 
 def dump_canonical(value: Any) -> str:
-    """Readable canonical JSON: sorted keys, two-space indent, LF, one final newline, no NaN.
+    r"""Readable canonical JSON: sorted keys, two-space indent, LF, one final newline, no NaN.
 
     >>> dump_canonical({"b": 1, "a": [1.5]})
     '{\\n  "a": [\\n    1.5\\n  ],\\n  "b": 1\\n}\\n'
@@ -37,5 +37,7 @@ def hash_text(text: str) -> str:
 def hash_value(value: Any) -> str:
     """sha256 of the compact canonical JSON of `value`."""
     return hash_text(
-        json.dumps(to_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        json.dumps(
+            to_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+        )
     )

@@ -362,9 +362,7 @@ class EvaluateStage(Frozen):
     max_new: int
 
 
-Stage = Annotated[
-    ProbeStage | SftStage | GrpoStage | EvaluateStage, PydanticField(discriminator="kind")
-]
+Stage = Annotated[ProbeStage | SftStage | GrpoStage | EvaluateStage, PydanticField(discriminator="kind")]
 
 
 # --- the whole --------------------------------------------------------------------------------------------

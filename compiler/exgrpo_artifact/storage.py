@@ -56,7 +56,9 @@ def read_artifact(directory: Path) -> Artifact:
     try:
         rewards = RewardFile.model_validate_json(texts[REWARD]).rewards
     except (KeyError, ValidationError) as error:
-        raise ArtifactError(f"{directory / REWARD} is not a reward file of format {manifest.format}.") from error
+        raise ArtifactError(
+            f"{directory / REWARD} is not a reward file of format {manifest.format}."
+        ) from error
     prompts = {name: text for name, text in texts.items() if name != REWARD}
     return Artifact(manifest, prompts, rewards)
 
@@ -78,7 +80,9 @@ def _parse_manifest(raw: str, path: Path) -> Manifest:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ArtifactError(f"{path} is malformed at `{where}`: {first['msg']}. Compile the spec again.") from error
+        raise ArtifactError(
+            f"{path} is malformed at `{where}`: {first['msg']}. Compile the spec again."
+        ) from error
 
 
 def _read_verified(directory: Path, name: str, digest: str) -> str:
