@@ -24,7 +24,7 @@ def dump_canonical(value: Any) -> str:
     r"""Readable canonical JSON: sorted keys, two-space indent, LF, one final newline, no NaN.
 
     >>> dump_canonical({"b": 1, "a": [1.5]})
-    '{\\n  "a": [\\n    1.5\\n  ],\\n  "b": 1\\n}\\n'
+    '{\n  "a": [\n    1.5\n  ],\n  "b": 1\n}\n'
     """
     return json.dumps(to_plain(value), sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
