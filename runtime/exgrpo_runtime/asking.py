@@ -14,7 +14,6 @@ from queue import Empty, SimpleQueue
 
 from exgrpo_artifact.errors import ExgrpoError, TeacherError
 from exgrpo_artifact.manifest import Model
-
 from exgrpo_runtime.budget import Budget
 from exgrpo_runtime.store import ReplyStore
 from exgrpo_runtime.teacher import Reply, Request, Teacher, open_teacher

@@ -10,7 +10,6 @@ from typing import NoReturn
 
 from exgrpo_artifact.errors import TeacherError
 from exgrpo_artifact.manifest import Model
-
 from exgrpo_runtime.store import Usage
 from exgrpo_runtime.teacher import Reply, Request
 

@@ -16,7 +16,6 @@ from exgrpo_artifact.evaluate import evaluate_arguments, evaluate_graph, find_ex
 from exgrpo_artifact.graph import Graph, Node
 from exgrpo_artifact.manifest import AnswerSpec, Sampling
 from exgrpo_artifact.values import NOT_APPLICABLE, Failed, Value
-
 from exgrpo_runtime.asking import Asker
 from exgrpo_runtime.context import Context
 from exgrpo_runtime.judge import ask_judges

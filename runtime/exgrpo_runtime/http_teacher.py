@@ -11,15 +11,15 @@ import os
 import random
 import time
 from collections.abc import Mapping
-from datetime import datetime, UTC
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple, NoReturn
 from urllib.parse import urlsplit
 
 import httpx
+
 from exgrpo_artifact.errors import TeacherError
 from exgrpo_artifact.manifest import EnvRef, Model
-
 from exgrpo_runtime.pacing import Pacer
 from exgrpo_runtime.teacher import Reply, Request
 from exgrpo_runtime.wire import ProtocolError, build_body, is_out_of_quota, parse_body, read_error

@@ -13,7 +13,6 @@ from typing import Any
 from exgrpo_artifact.evaluate import Judgement
 from exgrpo_artifact.manifest import Model, Rubric
 from exgrpo_artifact.values import Failed, Value
-
 from exgrpo_runtime.asking import Asker
 from exgrpo_runtime.context import Context
 from exgrpo_runtime.teacher import Message, Reply, Request, Teacher, open_teacher

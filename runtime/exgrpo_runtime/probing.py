@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 from exgrpo_artifact.errors import DataError
 from exgrpo_artifact.evaluate import evaluate_graph
 from exgrpo_artifact.manifest import Keep, Model, Probes, ProbeStage, Rule
-from exgrpo_artifact.values import NOT_APPLICABLE, Failed, Value
-
+from exgrpo_artifact.values import NOT_APPLICABLE, Failed, is_true
 from exgrpo_runtime.asking import Asker
 from exgrpo_runtime.context import Context
 from exgrpo_runtime.convert import Misfit
@@ -152,7 +151,7 @@ class _Run:
     def _choose_rules(self, row: Row) -> Iterable[Rule]:
         for name in self.declaration.rules:
             rule = self.context.manifest.rules[name]
-            if rule.applies_when is not None and not _is_true(
+            if rule.applies_when is not None and not is_true(
                 evaluate_graph(rule.applies_when, item=row.fields)
             ):
                 self.funnel.skip(name)
@@ -190,15 +189,9 @@ class _Run:
         self.funnel.reject(Rejection(self.stage, row.uid, rule, reason, detail))
 
 
-def _is_true(value: Value) -> bool:
-    if value is NOT_APPLICABLE or isinstance(value, Failed) or value is None:
-        return False
-    return bool(value)
-
-
 def _find_misfit(keep: Keep, outcome: Outcome) -> Misfit | None:
     value, seen = outcome
-    if _is_true(value):
+    if is_true(value):
         return None
     if isinstance(value, Failed):
         return Misfit(FILTER_FAILED, f"`{keep.name}`: {value.reason}")

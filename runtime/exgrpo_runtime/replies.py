@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from exgrpo_artifact.manifest import Yield
-
 from exgrpo_runtime.convert import Misfit, convert_value
 
 MALFORMED = "malformed-reply"

@@ -15,7 +15,6 @@ from typing import Any, NoReturn
 
 from exgrpo_artifact.errors import MissingDependencyError, SourceError
 from exgrpo_artifact.manifest import Dataset, Source
-
 from exgrpo_runtime.plugins import SOURCES, call_plugin, load_plugin
 
 RawRow = Mapping[str, Any]

@@ -17,7 +17,6 @@ from typing import NamedTuple
 
 from exgrpo_artifact.errors import DiskError
 from exgrpo_artifact.manifest import Model
-
 from exgrpo_runtime.teacher import Reply, Request, Teacher, open_teacher
 
 VERSION = 1

@@ -1,0 +1,404 @@
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("httpx")
+
+from exgrpo_artifact.errors import TeacherError
+from exgrpo_artifact.manifest import EnvRef, Limits, Model, Sampling
+from exgrpo_runtime.http_teacher import MAX_REPLY_BYTES, HttpTeacher, parse_retry_after
+from exgrpo_runtime.pacing import Pacer
+from exgrpo_runtime.plugin_teacher import PluginTeacher
+from exgrpo_runtime.teacher import Reply, Request, open_teacher
+from tests.support.endpoint import Endpoint, Response, Script, chat, refuse, serve_script
+from tests.support.plugin import install_plugin
+
+KEY = "sk-planted-5a5a5a"
+
+
+def make_model(url: str = "http://127.0.0.1:9/v1", **changes: Any) -> Model:
+    return Model(
+        **{"name": "tutor", "kind": "openai", "id": "big", "base_url": url, "timeout_s": 5.0, **changes}
+    )
+
+
+def make_request(model: Model, text: str = "Why?") -> Request:
+    return Request(model, ({"role": "user", "content": text},))
+
+
+@contextmanager
+def open_script(script: Script, **changes: Any) -> Iterator[tuple[Endpoint, Callable[..., Reply]]]:
+    with serve_script(script) as endpoint:
+        model = make_model(endpoint.url, **changes)
+        teacher = HttpTeacher(model, first_backoff_s=0.01)
+        try:
+            yield endpoint, lambda text="Why?": teacher.ask(make_request(model, text))
+        finally:
+            teacher.close()
+
+
+# --- what is sent -----------------------------------------------------------------------------------------
+
+
+def test_a_reply_has_its_text_and_tokens_and_the_request_says_only_what_the_spec_says() -> None:
+    with open_script(lambda n, body: chat("Because.", prompt_tokens=7, completion_tokens=2)) as (
+        endpoint,
+        ask,
+    ):
+        assert ask() == Reply("Because.", 7, 2)
+        assert endpoint.bodies == [{"model": "big", "messages": [{"role": "user", "content": "Why?"}]}]
+
+
+def test_sampling_is_sent_where_the_spec_gives_it() -> None:
+    sampling = Sampling(temperature=0.0, top_p=0.9, max_tokens=5)
+    with open_script(lambda n, body: chat("x"), sampling=sampling) as (endpoint, ask):
+        ask()
+        assert {key: endpoint.bodies[0][key] for key in ("temperature", "top_p", "max_tokens")} == {
+            "temperature": 0.0,
+            "top_p": 0.9,
+            "max_tokens": 5,
+        }
+
+
+def test_key_and_url_come_from_the_environment_when_the_teacher_is_opened(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with serve_script(lambda n, body: chat("x")) as endpoint:
+        monkeypatch.setenv("HERE", endpoint.url + "/")
+        monkeypatch.setenv("SECRET", f"{KEY}\n")
+        model = make_model(base_url=EnvRef(env="HERE"), api_key=EnvRef(env="SECRET"))
+        teacher = open_teacher(model)
+        assert teacher.ask(make_request(model)).text == "x"
+        teacher.close()
+        assert endpoint.headers[0]["Authorization"] == f"Bearer {KEY}"
+
+
+@pytest.mark.parametrize("field", ["base_url", "api_key"])
+def test_a_variable_that_is_not_set_is_named(monkeypatch: pytest.MonkeyPatch, field: str) -> None:
+    monkeypatch.delenv("ABSENT_VARIABLE", raising=False)
+    with pytest.raises(TeacherError, match="ABSENT_VARIABLE"):
+        open_teacher(make_model(**{field: EnvRef(env="ABSENT_VARIABLE")}))
+
+
+@pytest.mark.parametrize(
+    "url", ["localhost:8000/v1", "ftp://host/v1", "http://", "http://[", "https://h/v1?key=1"]
+)
+def test_a_base_url_that_is_none_is_told(url: str) -> None:
+    with pytest.raises(TeacherError, match="no http"):
+        open_teacher(make_model(url))
+
+
+@pytest.mark.parametrize("kind", ["hf", "scratch"])
+def test_a_local_model_is_no_teacher_and_the_message_says_how_to_make_it_one(kind: str) -> None:
+    with pytest.raises(TeacherError, match="OpenAI-compatible"):
+        open_teacher(make_model(kind=kind))
+
+
+def test_the_key_of_a_request_changes_with_what_determines_the_answer_only() -> None:
+    model = make_model()
+    request = make_request(model)
+    moved = model.model_copy(update={"base_url": "http://elsewhere/v1", "tries": 9, "timeout_s": 1.0})
+    assert Request(moved, request.messages).key == request.key
+    others = [
+        make_request(model, "Why not?"),
+        Request(model, request.messages, sample=1),
+        Request(model, request.messages, Sampling(temperature=0.0)),
+        Request(model.model_copy(update={"id": "small"}), request.messages),
+        Request(model.model_copy(update={"name": "judge"}), request.messages),
+    ]
+    assert len({request.key, *(other.key for other in others)}) == 1 + len(others)
+
+
+# --- what may pass ----------------------------------------------------------------------------------------
+
+
+def test_429_waits_as_long_as_the_endpoint_asks() -> None:
+    def script(number: int, body: dict[str, Any]) -> Response:
+        return refuse(429, "slow down", Retry_After="1") if number == 1 else chat("fine")
+
+    with open_script(script) as (endpoint, ask):
+        assert ask().text == "fine"
+        assert endpoint.times[1] - endpoint.times[0] >= 1.0
+
+
+def test_bursts_of_500_are_tried_again_up_to_tries() -> None:
+    with open_script(lambda n, body: refuse(503) if n < 4 else chat("fine"), tries=4) as (endpoint, ask):
+        assert ask().text == "fine"
+        assert endpoint.num_hits == 4
+
+
+def test_a_request_that_fails_for_good_is_a_reply_with_its_error() -> None:
+    with open_script(lambda n, body: refuse(500, "out of memory"), tries=3) as (endpoint, ask):
+        reply = ask()
+        assert reply.text is None
+        assert reply.error == "HTTP 500: out of memory (3 tries)"
+        assert endpoint.num_hits == 3
+
+
+def test_a_hang_ends_with_the_time_out() -> None:
+    def script(number: int, body: dict[str, Any]) -> Response:
+        return Response(b"", delay_s=3.0) if number == 1 else chat("fine")
+
+    started = time.monotonic()
+    with open_script(script, timeout_s=0.3) as (endpoint, ask):
+        assert ask().text == "fine"
+        assert endpoint.num_hits == 2
+    assert time.monotonic() - started < 2.5
+
+
+def test_a_body_that_trickles_ends_with_the_time_out_too() -> None:
+    with open_script(lambda n, body: Response(b" " * 1000, trickle_s=0.05), timeout_s=0.4, tries=1) as (
+        _,
+        ask,
+    ):
+        started = time.monotonic()
+        assert "within 0.4 s" in (ask().error or "")
+        assert time.monotonic() - started < 2.0
+
+
+def test_a_connection_that_breaks_is_tried_again() -> None:
+    def script(number: int, body: dict[str, Any]) -> Response:
+        whole = chat("fine")
+        return Response(whole.body, is_cut=True) if number == 1 else whole
+
+    with open_script(script) as (endpoint, ask):
+        assert ask().text == "fine"
+        assert endpoint.num_hits == 2
+
+
+def test_closing_the_teacher_breaks_off_a_wait() -> None:
+    import threading
+
+    with serve_script(lambda n, body: refuse(429, Retry_After="60")) as endpoint:
+        model = make_model(endpoint.url)
+        teacher = HttpTeacher(model)
+        replies: list[Reply] = []
+        thread = threading.Thread(target=lambda: replies.append(teacher.ask(make_request(model))))
+        thread.start()
+        while not endpoint.num_hits:
+            time.sleep(0.01)
+        teacher.close()
+        thread.join(timeout=5)
+        assert not thread.is_alive()
+        assert replies[0].text is None
+
+
+# --- what does not pass -----------------------------------------------------------------------------------
+
+
+def test_400_fails_this_request_alone_and_at_once() -> None:
+    with open_script(lambda n, body: refuse(400, "max_tokens is too large")) as (endpoint, ask):
+        assert ask().error == "HTTP 400: max_tokens is too large"
+        assert endpoint.num_hits == 1
+
+
+@pytest.mark.parametrize("status", [401, 402, 403, 404])
+def test_a_refusal_of_us_is_fatal_and_asked_once(status: int) -> None:
+    with open_script(lambda n, body: refuse(status, "go away")) as (endpoint, ask):
+        with pytest.raises(TeacherError, match=f"`tutor` at {endpoint.url}.*HTTP {status}: go away"):
+            ask()
+        assert endpoint.num_hits == 1
+
+
+def test_an_empty_account_is_fatal_although_its_status_is_429() -> None:
+    with (
+        open_script(lambda n, body: refuse(429, "pay", code="insufficient_quota")) as (endpoint, ask),
+        pytest.raises(TeacherError, match="out of funds"),
+    ):
+        ask()
+
+
+def test_a_key_that_an_error_repeats_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET", KEY)
+    script = lambda n, body: refuse(401 if n > 1 else 400, f"Incorrect key: {KEY}")  # noqa: E731
+    with open_script(script, api_key=EnvRef(env="SECRET")) as (_, ask):
+        assert ask().error == "HTTP 400: Incorrect key: ***"
+        with pytest.raises(TeacherError) as caught:
+            ask()
+    assert KEY not in str(caught.value)
+    assert "SECRET" in str(caught.value)
+
+
+def test_a_refused_connection_is_fatal_where_nothing_ever_answered() -> None:
+    model = make_model("http://user:hidden@127.0.0.1:9/v1", tries=2)
+    teacher = HttpTeacher(model, first_backoff_s=0.01)
+    with pytest.raises(
+        TeacherError, match=r"http://127.0.0.1:9/v1 cannot be reached.*2 tries.*base_url"
+    ) as caught:
+        teacher.ask(make_request(model))
+    assert "hidden" not in str(caught.value)
+
+
+def test_a_refused_connection_fails_one_request_where_the_endpoint_did_answer_before() -> None:
+    with serve_script(lambda n, body: replace(chat("fine"), headers={"Connection": "close"})) as endpoint:
+        model = make_model(endpoint.url, tries=2)
+        teacher = HttpTeacher(model, first_backoff_s=0.01)
+        assert teacher.ask(make_request(model)).text == "fine"
+    assert "no connection" in (teacher.ask(make_request(model)).error or "")
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"<!doctype html><title>Hi</title>", "answered with HTML, not JSON: is base_url right.*/v1"),
+        (b"not found, sorry", "not JSON"),
+        (b'{"choices": [', "not JSON"),
+        (b'{"object": "list", "data": []}', r"without choices\[0\].message .its keys: object, data"),
+        (b"[]", "without choices"),
+        (b'{"error": {"message": "no such model"}}', "no such model"),
+    ],
+)
+def test_another_protocol_is_fatal_at_the_first_reply_and_one_error_later(body: bytes, words: str) -> None:
+    with open_script(lambda n, _: Response(body)) as (_, ask), pytest.raises(TeacherError, match=words):
+        ask()
+    with open_script(lambda n, _: chat("fine") if n == 1 else Response(body)) as (endpoint, ask):
+        assert ask().text == "fine"
+        assert (ask().error or "").startswith("answered with")
+        assert endpoint.num_hits == 2
+
+
+@pytest.mark.parametrize("status", [301, 307])
+def test_redirects_are_refused(status: int) -> None:
+    with open_script(lambda n, body: Response(b"", status, {"Location": "http://evil.example/v1?k=1"})) as (
+        endpoint,
+        ask,
+    ):
+        with pytest.raises(TeacherError, match=r"redirects to http://evil.example/v1, which is not followed"):
+            ask()
+        assert endpoint.num_hits == 1
+
+
+def test_a_reply_over_the_cap_is_dropped() -> None:
+    body = b'{"choices": [{"message": {"content": "' + b"x" * MAX_REPLY_BYTES + b'"}}]}'
+    with open_script(lambda n, _: Response(body)) as (endpoint, ask):
+        assert ask().error == "a reply of more than 10 MiB"
+        assert endpoint.num_hits == 1
+
+
+@pytest.mark.parametrize(
+    ("message", "error"),
+    [
+        ({"content": None}, "an empty message"),
+        ({"content": ""}, "an empty message"),
+        ({"content": None, "refusal": "I will not."}, "refused: I will not."),
+    ],
+)
+def test_a_message_without_text_is_an_error_of_that_request(message: dict[str, Any], error: str) -> None:
+    body = json.dumps({"choices": [{"message": message}]}).encode()
+    with open_script(lambda n, _: Response(body)) as (_, ask):
+        reply = ask()
+    assert reply.text is None
+    assert error in (reply.error or "")
+
+
+def test_text_in_parts_and_half_surrogates_are_mended() -> None:
+    parts = [{"type": "text", "text": "a\ud83d"}, {"type": "text", "text": "\ude00\ud800"}]
+    body = json.dumps({"choices": [{"message": {"content": parts}}]}).encode()
+    with open_script(lambda n, _: Response(body)) as (_, ask):
+        assert ask().text == "a\U0001f600\ufffd"
+
+
+def test_a_retry_after_beyond_patience_fails_the_request() -> None:
+    with open_script(lambda n, body: refuse(503, "tomorrow", Retry_After="86400")) as (endpoint, ask):
+        assert "tomorrow" in (ask().error or "")
+        assert endpoint.num_hits == 1
+
+
+def test_retry_after_is_a_number_or_a_date() -> None:
+    later = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
+    assert parse_retry_after("1.5") == 1.5
+    assert parse_retry_after("-3") == 0.0
+    assert 25 < (parse_retry_after(later) or 0) <= 30
+    assert parse_retry_after("soon") is None
+    assert parse_retry_after("nan") is None
+    assert parse_retry_after(None) is None
+
+
+# --- pacing -----------------------------------------------------------------------------------------------
+
+
+def test_requests_per_minute_are_kept() -> None:
+    pacer = Pacer(3, None, window_s=0.5)
+    started = time.monotonic()
+    for _ in range(7):
+        assert pacer.admit()
+    assert 1.0 <= time.monotonic() - started < 1.6
+
+
+def test_tokens_per_minute_are_kept() -> None:
+    pacer = Pacer(None, 100, window_s=0.5)
+    started = time.monotonic()
+    for _ in range(3):
+        assert pacer.admit()
+        pacer.record_tokens(100)
+    assert 1.0 <= time.monotonic() - started < 1.6
+
+
+# --- plugins ----------------------------------------------------------------------------------------------
+
+ECHO = """
+    class Echo:
+        def __init__(self, mark="!"):
+            if mark == "bad":
+                raise ValueError("no such mark")
+            self.mark = mark
+        def reply(self, messages, sample):
+            if messages[-1]["content"] == "raise":
+                raise RuntimeError("lost")
+            if messages[-1]["content"] == "number":
+                return 3
+            return f"{messages[-1]['content']}{self.mark}{sample}"
+"""
+
+
+@pytest.fixture
+def echo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Model:
+    install_plugin(tmp_path, monkeypatch, "exgrpo.teachers", "echo", ECHO, "Echo")
+    return Model(name="tutor", kind="plugin", id="echo", options={"mark": "?"}, limits=Limits(concurrency=4))
+
+
+def test_a_plugin_teacher_gets_its_options_the_messages_and_the_sample(echo: Model) -> None:
+    teacher = open_teacher(echo)
+    assert teacher.ask(Request(echo, ({"role": "user", "content": "hi"},), sample=2)) == Reply("hi?2")
+    assert teacher.concurrency == 1
+
+
+def test_what_a_plugin_raises_is_that_requests_error(echo: Model) -> None:
+    teacher = PluginTeacher(echo)
+    assert teacher.ask(make_request(echo, "raise")).error == "the plugin raised RuntimeError: lost"
+    assert teacher.ask(make_request(echo, "number")).error == "the plugin replied with int, not text"
+    assert teacher.ask(make_request(echo, "hi")).text == "hi?0"
+
+
+def test_an_unknown_plugin_is_told_with_those_that_are_registered(echo: Model) -> None:
+    with pytest.raises(TeacherError, match=r"model `tutor`.*`ecco`.*Registered: .*echo"):
+        open_teacher(echo.model_copy(update={"id": "ecco"}))
+
+
+@pytest.mark.parametrize(("options", "words"), [({"marc": "?"}, "marc"), ({"mark": "bad"}, "no such mark")])
+def test_options_that_a_plugin_refuses_are_told(echo: Model, options: dict[str, str], words: str) -> None:
+    with pytest.raises(TeacherError, match=words):
+        open_teacher(echo.model_copy(update={"options": options}))
+
+
+def test_a_plugin_that_cannot_be_imported_or_cannot_reply_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    install_plugin(tmp_path / "a", monkeypatch, "exgrpo.teachers", "broken", "import absent_module", "Echo")
+    install_plugin(tmp_path / "b", monkeypatch, "exgrpo.teachers", "mute", "class Mute: ...", "Mute")
+    with pytest.raises(TeacherError, match="cannot be imported: ModuleNotFoundError"):
+        open_teacher(Model(name="tutor", kind="plugin", id="broken"))
+    with pytest.raises(TeacherError, match="without a method `reply`"):
+        open_teacher(Model(name="tutor", kind="plugin", id="mute"))

@@ -1,0 +1,126 @@
+"""A real HTTP server on loopback whose every response is scripted: statuses, headers, bodies, silence."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Response:
+    """One scripted response."""
+
+    body: bytes
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    delay_s: float = 0.0
+    """Silence before the first byte."""
+    trickle_s: float = 0.0
+    """Silence between single bytes of the body."""
+    is_cut: bool = False
+    """Whether the connection closes in the middle of the body."""
+
+
+Script = Callable[[int, dict[str, Any]], Response]
+"""Number of the request (from 1) and its JSON body -> the response."""
+
+
+def chat(text: str | None, **usage: int) -> Response:
+    """A chat completion."""
+    message = {"role": "assistant", "content": text}
+    return Response(json.dumps({"choices": [{"message": message}], "usage": usage}).encode())
+
+
+def refuse(status: int, message: str = "no", *, code: str = "", **headers: str) -> Response:
+    """An error as OpenAI words it; header names with `_` for `-`."""
+    body = json.dumps({"error": {"message": message, "code": code}}).encode()
+    return Response(body, status, {name.replace("_", "-"): value for name, value in headers.items()})
+
+
+@dataclass
+class Endpoint:
+    """A running server and what it was asked."""
+
+    url: str
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
+    most_at_once: int = 0
+
+    @property
+    def num_hits(self) -> int:
+        """Requests that arrived."""
+        return len(self.bodies)
+
+    @property
+    def prompts(self) -> list[str]:
+        """The last message of each."""
+        return [body["messages"][-1]["content"] for body in self.bodies]
+
+
+@contextmanager
+def serve_script(script: Script) -> Iterator[Endpoint]:
+    """Serves the script on a free port."""
+    lock = threading.Lock()
+    at_once = [0]
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            with lock:
+                endpoint.bodies.append(body)
+                endpoint.headers.append(dict(self.headers))
+                endpoint.times.append(time.monotonic())
+                number = len(endpoint.bodies)
+                at_once[0] += 1
+                endpoint.most_at_once = max(endpoint.most_at_once, at_once[0])
+            response = script(number, body)
+            time.sleep(response.delay_s)
+            with lock:
+                at_once[0] -= 1
+            try:
+                self.send(response)
+            except OSError:
+                self.close_connection = True
+
+        def send(self, response: Response) -> None:
+            self.send_response(response.status)
+            for name, value in response.headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(response.body)))
+            self.end_headers()
+            if response.is_cut:
+                self.wfile.write(response.body[: len(response.body) // 2])
+                self.close_connection = True
+                return
+            if not response.trickle_s:
+                self.wfile.write(response.body)
+                return
+            for byte in response.body:
+                self.wfile.write(bytes([byte]))
+                self.wfile.flush()
+                time.sleep(response.trickle_s)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Keeps the test's output clean."""
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    http.daemon_threads = True
+    http.block_on_close = False
+    endpoint = Endpoint(f"http://127.0.0.1:{http.server_address[1]}/v1")
+    thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield endpoint
+    finally:
+        http.shutdown()
+        http.server_close()
+        thread.join()
