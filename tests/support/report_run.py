@@ -42,7 +42,7 @@ from exgrpo_artifact.storage import compute_content_hash
 
 TEXT = FieldType(kind="text")
 PROMPTS = {
-    "prompts/ask.prompt.jinja": "You design probes.\n\nQuestion: {{ item.question }}\nRule <{{ rule.name }}>: {{ rule.instruction }}\n",
+    "prompts/ask.prompt.jinja": "Q: {{ item.question }}\nRule <{{ rule.name }}>: {{ rule.instruction }}\n",
     "prompts/tutorial.system.jinja": "Answer each question step by step. End with: The answer is N.",
     "prompts/tutorial.probe.user.jinja": "{{ probe.question }}",
     "prompts/tutorial.explain.target.jinja": "{{ probe.rationale }} The answer is {{ probe.answer }}.",
@@ -64,7 +64,7 @@ def make_run(
     steps: int = 60,
     hostile: str = "",
 ) -> Path:
-    """Writes a run directory in which `stages` have finished. `status` None: no result.json, as after kill -9."""
+    """Writes a run directory in which `stages` have finished; without a `status` there is no result.json."""
     manifest = make_artifact(path / "artifact")
     _write_json(path / "run.json", _describe_run(manifest))
     writers = {
@@ -95,10 +95,26 @@ def make_run(
 
 
 ACCURACY = [
-    {"after": "initial", "n": 400, "mean": 0.0, "low": 0.0, "high": 0.0095, "unscored": 0},
-    {"after": "base", "n": 400, "mean": 0.3125, "low": 0.2684, "high": 0.3598, "unscored": 0},
-    {"after": "warmup", "n": 400, "mean": 0.4125, "low": 0.3653, "high": 0.4613, "unscored": 1},
-    {"after": "train", "n": 400, "mean": 0.7825, "low": 0.7393, "high": 0.8203, "unscored": 0},
+    {"after": "initial", "n": 400, "mean": 0.0, "low": 0.0, "high": 0.0095, "unscored": 0, "truncated": 0},
+    {"after": "base", "n": 400, "mean": 0.3125, "low": 0.2684, "high": 0.3598, "unscored": 0, "truncated": 0},
+    {
+        "after": "warmup",
+        "n": 400,
+        "mean": 0.4125,
+        "low": 0.3653,
+        "high": 0.4613,
+        "unscored": 1,
+        "truncated": 0,
+    },
+    {
+        "after": "train",
+        "n": 400,
+        "mean": 0.7825,
+        "low": 0.7393,
+        "high": 0.8203,
+        "unscored": 0,
+        "truncated": 0,
+    },
 ]
 
 
@@ -316,7 +332,11 @@ def write_data(path: Path) -> dict[str, Any]:
     return {
         "datasets": {
             "problems": {
-                "splits": {"train": {"rows": 594, "rejected": 6}, "test": {"rows": 400, "rejected": 0}},
+                "rows": 994,
+                "splits": {
+                    "train": {"source": 600, "valid": 594, "rejected": 6},
+                    "test": {"source": 400, "valid": 400, "rejected": 0},
+                },
                 "reasons": {"not-a-number": 6},
             }
         }
@@ -340,7 +360,19 @@ def write_probe(path: Path) -> dict[str, Any]:
         for key in ("inconsistent", "states-the-answer", "unparsable")
     }
     _write_lines(path / "probes.jsonl", [])
-    _write_lines(path / "rejections.jsonl", [])
+    _write_lines(
+        path / "rejections.jsonl",
+        [
+            {
+                "stage": "probe",
+                "row": "train:3:ab12",
+                "rule": "why",
+                "reason": reason,
+                "detail": "The answer is 12, not 11.",
+            }
+            for reason in reasons
+        ],
+    )
     return {
         "rows": 594,
         "asked": sum(counts["asked"] for counts in funnel.values()),
@@ -359,7 +391,10 @@ def write_sft(path: Path, name: str, first: float, last: float, steps: int) -> d
     losses = [last + (first - last) * math.exp(-4 * i / steps) + rng.gauss(0, 0.03) for i in range(steps)]
     _write_lines(
         path / "metrics.jsonl",
-        [{"step": i + 1, "loss": loss, "lr": 0.02 * (1 - i / steps)} for i, loss in enumerate(losses)],
+        [
+            {"step": i + 1, "loss": loss, "lr": 0.02, "token_accuracy": 1 - min(0.99, loss / 4)}
+            for i, loss in enumerate(losses)
+        ],
     )
     return {
         "examples": 1188,
@@ -394,7 +429,6 @@ def _make_step(rng: random.Random, step: int, steps: int) -> dict[str, Any]:
         "p_full": {"mean": full, "fired": 0.95, "changed": 0.2},
         "p_part": {"mean": part, "fired": 0.9, "changed": 0.22},
         "bonus": {"mean": bonus, "fired": fired, "changed": fired * 0.6},
-        "total": {"mean": (full + part) / 2 + bonus * full / 2, "fired": 0.9, "changed": 0.9},
     }
     return {
         "step": step,
@@ -475,6 +509,7 @@ def _make_rollout(rng: random.Random, step: int, steps: int, index: int, hostile
         "total": None if dropped else total,
         "advantage": 0.0 if dropped else (total - 0.6) / 0.55,
         "dropped": dropped,
+        "trained": True,
     }
 
 

@@ -1,4 +1,4 @@
-"""report.html: one file that shows what a run did, complete or not; nothing in it is loaded from elsewhere."""
+"""report.html: what a run did, complete or not, in one file that loads nothing."""
 
 from exgrpo_runtime.report.page import render_report, write_report
 

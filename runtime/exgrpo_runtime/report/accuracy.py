@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from exgrpo_artifact.manifest import EvaluateStage
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
+from exgrpo_artifact.manifest import EvaluateStage
 from exgrpo_runtime.report import charts
 from exgrpo_runtime.report.collect import RunRecord, StageRecord, as_count, as_mapping, as_mappings, as_number
 from exgrpo_runtime.report.formats import format_count, format_percent, format_points, format_signed
@@ -23,6 +23,7 @@ class State(NamedTuple):
     low: float
     high: float
     unscored: int
+    truncated: int
 
     @property
     def label(self) -> str:
@@ -39,6 +40,7 @@ class Row(NamedTuple):
     interval: str
     n: str
     unscored: str
+    truncated: str
 
 
 class Evaluation(NamedTuple):
@@ -59,31 +61,35 @@ def describe_evaluations(record: RunRecord) -> tuple[Evaluation, ...]:
     return tuple(evaluation for evaluation in evaluations if evaluation.states)
 
 
-def write_headline(record: RunRecord, evaluations: tuple[Evaluation, ...]) -> tuple[str, str]:
+def write_headline(record: RunRecord, evaluations: tuple[Evaluation, ...]) -> tuple[Markup, str]:
     """What the run measured, in one sentence, and a remark on it; nothing that is not in the files."""
     if not evaluations:
-        planned = [stage.name for stage in record.stages if stage.kind == "evaluate"]
-        if not planned:
-            return "This task has no evaluate stage, so no accuracy was measured.", ""
-        names = " and ".join(f"\u201c{name}\u201d" for name in planned)
-        return f"No accuracy was measured: {names} did not finish.", ""
+        return Markup(escape(_explain_absence(record))), ""
     evaluation = evaluations[-1]
     last = evaluation.states[-1]
+    what, after = escape(evaluation.what), escape(last.label)
     if len(evaluation.states) == 1:
-        return f"{evaluation.what}: {_write_state(last)} {last.label}, n = {format_count(last.n)}.", ""
+        return Markup(f"{what}: {_write_state(last)} {after}, n = {format_count(last.n)}."), ""
     before = evaluation.states[-2]
-    counts = f"n = {format_count(last.n)}"
-    if before.n != last.n:
-        counts = f"n = {format_count(before.n)} and {format_count(last.n)}"
-    sentence = f"{evaluation.what}: {_write_state(before)} {before.label} \u2192 {_write_state(last)} {last.label}, {counts}."
+    counts = " and ".join(format_count(n) for n in dict.fromkeys((before.n, last.n)))
+    first = f"{_write_state(before)} {escape(before.label)}"
+    sentence = f"{what}: {first} \u2192 {_write_state(last)} {after}, n = {counts}."
     apart = before.high < last.low or last.high < before.low
     remark = f"{format_signed((last.mean - before.mean) * 100, 1)} points; the two intervals "
-    remark += "do not overlap." if apart else "overlap."
-    return sentence, remark
+    return Markup(sentence), remark + ("do not overlap." if apart else "overlap.")
 
 
-def _write_state(state: State) -> str:
-    return f"{format_percent(state.mean)} (95\u202f% CI {_write_interval(state)})"
+def _explain_absence(record: RunRecord) -> str:
+    planned = [stage for stage in record.stages if stage.kind == "evaluate"]
+    if not planned:
+        return "This task has no evaluate stage, so no accuracy was measured."
+    names = " and ".join(f"\u201c{stage.name}\u201d" for stage in planned)
+    why = "scored no answer" if any(stage.is_finished for stage in planned) else "did not finish"
+    return f"No accuracy was measured: {names} {why}."
+
+
+def _write_state(state: State) -> Markup:
+    return Markup(f"<b>{format_percent(state.mean)}</b> (95\u202f% CI {_write_interval(state)})")
 
 
 def _write_interval(state: State) -> str:
@@ -129,17 +135,20 @@ def _read_state(entry: Mapping[str, Any]) -> State | None:
         low=mean if low is None else low,
         high=mean if high is None else high,
         unscored=as_count(entry.get("unscored")),
+        truncated=as_count(entry.get("truncated")),
     )
 
 
 def _make_row(state: State, top: float, *, is_last: bool) -> Row:
-    text = f"{state.label}: {_write_state(state)}, n = {state.n:,}"
+    interval = _write_interval(state)
+    text = f"{state.label}: {format_percent(state.mean)}, 95\u202f% interval {interval}, n = {state.n:,}"
     style = "part0" if is_last else "part1"
     return Row(
         label=state.label,
         bar=charts.draw_interval(state.mean, state.low, state.high, top, style, text),
         mean=format_percent(state.mean),
-        interval=_write_interval(state),
+        interval=interval,
         n=format_count(state.n),
         unscored=format_count(state.unscored),
+        truncated=format_count(state.truncated),
     )

@@ -7,7 +7,7 @@ Bars use lengths in per cent instead and stretch without scaling their text. Eve
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from markupsafe import Markup, escape
@@ -53,9 +53,13 @@ class Part(NamedTuple):
     """One part of a stacked bar."""
 
     name: str
-    count: int
+    amount: int
     style: str
     """CSS class that colours it."""
+
+
+Write = Callable[[float], str]
+"""How a value is written on an axis."""
 
 
 class _Axes(NamedTuple):
@@ -73,26 +77,26 @@ class _Axes(NamedTuple):
 
 
 def choose_window(num_points: int) -> int:
-    """Steps that the moving average covers: a twelfth of the series, 1 (no smoothing) under 12 points."""
-    return max(1, num_points // 12)
+    """Steps that the moving average covers: a twelfth of the series, odd; 1 (none) under 24 points."""
+    return num_points // 24 * 2 + 1
 
 
 def smooth(values: Sequence[float], window: int) -> list[float]:
-    """Mean of the last `window` values at each place; of those there are, at the beginning.
+    """Mean of the `window` values around each place; near an end, of those of them that there are.
 
-    >>> smooth([1.0, 3.0, 5.0], 2)
-    [1.0, 2.0, 4.0]
+    >>> smooth([1.0, 3.0, 5.0, 7.0], 3)
+    [2.0, 3.0, 5.0, 6.0]
     """
-    return [
-        math.fsum(values[max(0, i - window + 1) : i + 1]) / min(window, i + 1) for i in range(len(values))
-    ]
+    half = window // 2
+    parts = [values[max(0, i - half) : i + half + 1] for i in range(len(values))]
+    return [math.fsum(part) / len(part) for part in parts]
 
 
 def choose_ticks(low: float, high: float, goal: int = 4) -> tuple[float, ...]:
     """Round values at equal distances of 1, 2 or 5 times a power of ten that enclose `low`..`high`.
 
     >>> choose_ticks(0.0, 0.93)
-    (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+    (0.0, 0.25, 0.5, 0.75, 1.0)
     """
     if high - low <= 1e-12 * max(1.0, abs(low), abs(high)):
         room = abs(high) * 0.1 or 1.0
@@ -109,6 +113,7 @@ def draw_lines(
     title: str,
     note: str,
     series: Sequence[Series],
+    window: int,
     *,
     share: bool = False,
     from_zero: bool = False,
@@ -120,33 +125,37 @@ def draw_lines(
         title: what the chart is called.
         note: what is drawn, in what unit.
         series: one to four lines, each with at least one point.
+        window: steps that the moving average covers, odd; 1 draws the values alone.
         share: values are shares of 1, written in per cent.
         from_zero: the axis includes 0.
-        raw: whether the unsmoothed line is drawn too; left out where several lines would hide each other.
+        raw: whether the values are drawn too; left out where several lines would hide each other.
     """
-    window = choose_window(max(len(line.points) for line in series))
     smoothed = [smooth([y for _, y in line.points], window) for line in series]
-    axes = _choose_axes(series, smoothed, raw=raw or window == 1, from_zero=from_zero)
-    write = format_percent_short if share else format_number
+    axes = _choose_axes(series, smoothed, raw=raw, from_zero=from_zero)
+    write: Write = format_percent_short if share else format_number
     legend = tuple(
         LegendEntry(index, line.name, write(values[0]), write(values[-1]))
         for index, (line, values) in enumerate(zip(series, smoothed, strict=True))
     )
     marks = [_draw_grid(axes, write)]
     for index, (line, values) in enumerate(zip(series, smoothed, strict=True)):
-        xs = [x for x, _ in line.points]
         if window > 1 and raw:
-            marks.append(_draw_path(axes, thin_points(line.points), f"raw c{index % NUM_COLOURS}"))
-        marks.append(_draw_path(axes, list(zip(xs, values, strict=True)), f"line c{index % NUM_COLOURS}"))
+            marks.append(_draw_path(axes, thin_points(line.points), f"raw c{index}"))
+        averages = [(x, value) for (x, _), value in zip(line.points, values, strict=True)]
+        marks.append(_draw_path(axes, averages, f"line c{index}"))
     marks.append(_draw_bands(axes, series, smoothed, window, write))
     summary = "; ".join(f"{entry.name} from {entry.first} to {entry.last}" for entry in legend)
     label = escape(f"{title}: {summary}")
-    svg = f'<svg class="lines" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">{"".join(marks)}</svg>'
-    if window > 1:
-        run = math.ceil(max(len(line.points) for line in series) / MAX_POINTS)
-        faint = "each step" if run == 1 else f"means of {run} steps"
-        note = f"{note}; line: mean of the last {window} steps" + (f", faint: {faint}" if raw else "")
-    return Chart(title, note, Markup(svg), legend)
+    svg = f'<svg class="lines" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{label}">'
+    return Chart(title, note, Markup(svg + "".join(marks) + "</svg>"), legend)
+
+
+def describe_lines(num_points: int, window: int) -> tuple[str, str]:
+    """What the strong and the faint line of a chart are; both empty where there is no moving average."""
+    if window <= 1:
+        return "", ""
+    run = math.ceil(num_points / MAX_POINTS)
+    return f"moving average over {window} steps", "each step" if run == 1 else f"means of {run} steps"
 
 
 def format_percent_short(share: float) -> str:
@@ -171,26 +180,26 @@ def draw_stack(parts: Sequence[Part], total: int, scale: float = 1.0) -> Markup:
     """A stacked bar of `parts` out of `total`, whose full length is `scale` of the width."""
     marks, start = [], 0.0
     for part in parts:
-        if part.count <= 0 or total <= 0:
+        if part.amount <= 0 or total <= 0:
             continue
-        width = part.count / total * 100 * scale
-        share = format_percent(part.count / total)
-        text = escape(f"{part.name}: {part.count:,} of {total:,} ({share})")
+        width = part.amount / total * 100 * scale
+        share = format_percent(part.amount / total)
+        text = escape(f"{part.name}: {part.amount:,} of {total:,} ({share})")
         marks.append(
             f'<rect class="{part.style}" x="{start:.3f}%" y="0" width="{width:.3f}%" height="12">'
             f"<title>{text}</title></rect>"
         )
         start += width
-    words = ", ".join(f"{part.name} {part.count}" for part in parts if part.count)
+    words = ", ".join(f"{part.name} {part.amount}" for part in parts if part.amount)
     return Markup(
         f'<svg class="bar" width="100%" height="12" role="img" aria-label="{escape(words)}">'
         f'<rect class="track" x="0" y="0" width="100%" height="12"/>{"".join(marks)}</svg>'
     )
 
 
-def draw_share(name: str, share: float | None, style: str) -> Markup:
-    """A bar of a share of 1; an empty track where there is none."""
-    return draw_length(f"{name}: {format_percent(share)}", share or 0.0, style)
+def draw_share(name: str, share: float, style: str) -> Markup:
+    """A bar of a share of 1."""
+    return draw_length(f"{name}: {format_percent(share)}", share, style)
 
 
 def draw_length(text: str, length: float, style: str = "part1") -> Markup:
@@ -254,26 +263,29 @@ def _choose_axes(
     return _Axes(min(xs), max(xs), choose_ticks(low, high))
 
 
-def _draw_grid(axes: _Axes, write: object) -> str:
-    assert callable(write)
+def _draw_grid(axes: _Axes, write: Write) -> str:
     marks = []
     for tick in axes.y_ticks:
         y = axes.place_y(tick)
         style = "base" if tick == axes.y_ticks[0] else "grid"
         marks.append(
             f'<line class="{style}" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-            f'<text class="tick" x="{LEFT - 6}" y="{y + 3.5:.1f}" text-anchor="end">{escape(write(tick))}</text>'
+            + _write_tick(LEFT - 6, y + 3.5, "end", write(tick))
         )
     bottom = HEIGHT - BOTTOM
     for x, anchor in _choose_x_labels(axes):
         place = axes.place_x(x)
         marks.append(
             f'<line class="base" x1="{place:.1f}" x2="{place:.1f}" y1="{bottom}" y2="{bottom + 4}"/>'
-            f'<text class="tick" x="{place:.1f}" y="{bottom + 15}" text-anchor="{anchor}">{format_number(x)}</text>'
+            + _write_tick(place, bottom + 15, anchor, format_number(x))
         )
     middle = (LEFT + WIDTH - RIGHT) / 2
     marks.append(f'<text class="unit" x="{middle:.1f}" y="{HEIGHT - 3}" text-anchor="middle">step</text>')
     return "".join(marks)
+
+
+def _write_tick(x: float, y: float, anchor: str, text: str) -> str:
+    return f'<text class="tick" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
 def _choose_x_labels(axes: _Axes) -> list[tuple[float, str]]:
@@ -295,13 +307,13 @@ def _draw_path(axes: _Axes, points: Sequence[tuple[float, float]], style: str) -
 
 
 def _draw_bands(
-    axes: _Axes, series: Sequence[Series], smoothed: Sequence[Sequence[float]], window: int, write: object
+    axes: _Axes, series: Sequence[Series], smoothed: Sequence[Sequence[float]], window: int, write: Write
 ) -> str:
     """Invisible columns that say the values under them."""
-    assert callable(write)
     longest = max(series, key=lambda line: len(line.points)).points
     run = math.ceil(len(longest) / MAX_BANDS)
     width = (WIDTH - LEFT - RIGHT) / max(1, math.ceil(len(longest) / run))
+    height = HEIGHT - TOP - BOTTOM
     marks = []
     for i in range(0, len(longest), run):
         x = longest[i][0]
@@ -309,11 +321,11 @@ def _draw_bands(
         for line, values in zip(series, smoothed, strict=True):
             place = next((j for j, point in enumerate(line.points) if point[0] == x), None)
             if place is not None:
-                mean = f" (mean of {window}: {write(values[place])})" if window > 1 else ""
+                mean = f" (average of {window}: {write(values[place])})" if window > 1 else ""
                 words.append(f"{line.name} {write(line.points[place][1])}{mean}")
         left = min(max(LEFT, axes.place_x(x) - width / 2), WIDTH - RIGHT - width)
         marks.append(
-            f'<rect class="band" x="{left:.1f}" y="{TOP}" width="{width:.1f}" height="{HEIGHT - TOP - BOTTOM}">'
+            f'<rect class="band" x="{left:.1f}" y="{TOP}" width="{width:.1f}" height="{height}">'
             f"<title>{escape(chr(10).join(words))}</title></rect>"
         )
     return "".join(marks)

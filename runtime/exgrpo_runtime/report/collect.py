@@ -1,7 +1,7 @@
 """What a run directory holds, read for the report.
 
-Nothing here raises for a file that is missing or damaged: the reader skips it and keeps a note, which the page
-shows. Only finished stages are read.
+Nothing here raises for a file that is missing or damaged: the reader skips it and keeps a note, which the
+page shows. Only finished stages are read.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Reader:
     notes: list[str] = field(default_factory=list)
 
     def read_value(self, path: Path) -> Any:
-        """The JSON value in `path`; None, with a note, where it is damaged; None without one where it is absent."""
+        """The JSON value in `path`; None where there is none, with a note where it is damaged."""
         try:
             return json.loads(path.read_text("utf-8"))
         except (FileNotFoundError, NotADirectoryError):
@@ -129,7 +129,8 @@ def collect_run(run_dir: Path) -> RunRecord:
     reader = Reader(run_dir)
     if not (run_dir / "run.json").exists():
         raise ArtifactError(
-            f"{run_dir} is not a run directory: it has no run.json. Name the directory that `exgrpo run` wrote to."
+            f"{run_dir} is not a run directory: it has no run.json. "
+            "Name the directory that `exgrpo run` wrote to."
         )
     run = reader.read_mapping(run_dir / "run.json")
     result = reader.read_mapping(run_dir / "result.json")

@@ -12,8 +12,8 @@ NONE = "\u2013"
 def format_number(value: float | None, digits: int = 3) -> str:
     """`digits` significant digits, no exponent between 1e-4 and 1e6; whole numbers stay whole.
 
-    >>> format_number(0.03749), format_number(4.0), format_number(None)
-    ('0.0375', '4', '–')
+    >>> format_number(0.03749), format_number(4.0), format_number(1234.5)
+    ('0.0375', '4', '1,234')
     """
     if value is None:
         return NONE

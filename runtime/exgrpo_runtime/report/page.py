@@ -171,7 +171,7 @@ def _list_tiles(
         tiles.append((format_percent(states[-1].mean), "accuracy", states[-1].label))
         if len(states) > 1:
             points = format_signed((states[-1].mean - states[-2].mean) * 100, 1)
-            tiles.append((points, "points", f"against {states[-2].label}"))
+            tiles.append((points, "points", f"{states[-2].after} \u2192 {states[-1].after}"))
     if probes:
         asked, kept = sum(view.asked for view in probes), sum(view.kept for view in probes)
         tiles.append((format_count(kept), "probes kept", f"of {format_count(asked)} asked for"))

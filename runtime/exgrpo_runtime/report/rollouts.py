@@ -40,7 +40,8 @@ class Rollout(NamedTuple):
     advantage: str
     advantage_sign: str
     """`up`, `down` or `flat`."""
-    dropped: str
+    note: str
+    """Why it did not count in the training; empty where it did."""
 
 
 class Turned(NamedTuple):
@@ -90,8 +91,9 @@ def spread_places(count: int, wanted: int) -> list[int]:
 def pick_rollouts(reader: Reader, path: Path, right_term: str) -> tuple[Rollout, ...]:
     """Twenty rollouts of a file, in order of steps.
 
-    Steps are cut in thirds; each third, scenario and verdict is one bin. Bins take turns giving a rollout, each
-    giving evenly spread ones, so that rare kinds are shown too. Shares in this choice say nothing about the run.
+    Steps are cut in thirds; each third, scenario and verdict is one bin. Bins take turns giving a rollout,
+    each giving evenly spread ones, so that rare kinds are shown too; the shares of what is chosen say nothing
+    about the run.
     """
     index: list[tuple[int, float, str, str]] = []
     for offset, line in reader.scan_lines(path):
@@ -114,7 +116,7 @@ def pick_rollouts(reader: Reader, path: Path, right_term: str) -> tuple[Rollout,
 
 
 def judge_rollout(line: Mapping[str, Any], right_term: str) -> str:
-    """`right` or `wrong` by a term of the reward; `dropped` where the rollout was left out of the training."""
+    """`right` or `wrong` by a term of the reward; `dropped` where the rollout was left out of its group."""
     if line.get("dropped"):
         return "dropped"
     terms = as_mapping(line.get("terms"))
@@ -203,8 +205,16 @@ def _describe_rollout(line: Mapping[str, Any], phase: str, right_term: str) -> R
         total=format_number(as_number(line.get("total"))),
         advantage=format_signed(advantage),
         advantage_sign=sign,
-        dropped=str(line.get("dropped") or ""),
+        note=_explain_rollout(line),
     )
+
+
+def _explain_rollout(line: Mapping[str, Any]) -> str:
+    if line.get("dropped"):
+        return f"Left out of its group: {line['dropped']}."
+    if line.get("trained") is False:
+        return "Sampled for comparison only: it has no advantage and is not trained on."
+    return ""
 
 
 def _describe_turned(before: Mapping[str, Any], after: Mapping[str, Any], verdict: str) -> Turned:

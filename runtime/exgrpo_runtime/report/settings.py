@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from exgrpo_artifact.canonical import to_plain
 from exgrpo_artifact.manifest import Dialogue, Manifest
 from exgrpo_artifact.storage import Artifact
-
 from exgrpo_runtime.report.collect import RunRecord, as_mapping
 from exgrpo_runtime.report.formats import format_value
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from exgrpo_artifact.graph import RewardGraph
-from exgrpo_artifact.manifest import EvaluateStage, GrpoStage
 from markupsafe import Markup
 
+from exgrpo_artifact.graph import RewardGraph
+from exgrpo_artifact.manifest import EvaluateStage, GrpoStage
 from exgrpo_runtime.report import charts
 from exgrpo_runtime.report.charts import Chart, Series
 from exgrpo_runtime.report.collect import (
@@ -32,12 +32,14 @@ class SftView(NamedTuple):
     """Result of one sft stage."""
 
     stage: str
+    lines: tuple[str, str]
+    """What the strong and the faint line of its charts are."""
     charts: tuple[Chart, ...]
     facts: tuple[tuple[str, str], ...]
 
 
 class TermRow(NamedTuple):
-    """One term of the reward over the whole training."""
+    """One term of the reward over the whole training; `fired` and `changed` are shares of groups."""
 
     name: str
     formula: str
@@ -55,6 +57,8 @@ class GrpoView(NamedTuple):
     reward: str
     facts: tuple[tuple[str, str], ...]
     terms: tuple[TermRow, ...]
+    lines: tuple[str, str]
+    """What the strong and the faint line of its charts are."""
     term_charts: tuple[Chart, ...]
     scenario_charts: tuple[Chart, ...]
     signal_charts: tuple[Chart, ...]
@@ -86,23 +90,33 @@ def trace(name: str, metrics: Metrics, get: Getter) -> Series:
 
 def _describe_sft(record: RunRecord, stage: StageRecord) -> SftView:
     metrics = record.reader.read_lines(stage.path / "metrics.jsonl")
-    loss = trace("loss", metrics, _get("loss"))
-    drawn = [charts.draw_lines(f"{stage.name}: loss", "nats per token", [loss])] if loss.points else []
+    window = charts.choose_window(len(metrics))
+    drawn = []
+    for key, title, note, share in (
+        ("loss", "loss", "nats per target token", False),
+        ("token_accuracy", "token accuracy", "share of target tokens predicted right", True),
+    ):
+        line = trace(title, metrics, _get(key))
+        if line.points:
+            drawn.append(charts.draw_lines(title, note, [line], window, share=share))
+    return SftView(
+        stage.name, charts.describe_lines(len(metrics), window), tuple(drawn), _list_sft_facts(stage)
+    )
+
+
+def _list_sft_facts(stage: StageRecord) -> tuple[tuple[str, str], ...]:
     summary = stage.summary
-    facts = []
-    for key in ("examples", "steps", "tokens"):
-        if key in summary:
-            facts.append((key, format_count(as_count(summary[key]))))
-    if "loss_first" in summary and "loss_last" in summary:
-        ends = [format_number(as_number(summary[key])) for key in ("loss_first", "loss_last")]
-        facts.append(("loss", f"{ends[0]} \u2192 {ends[1]}"))
-    dropped = summary.get("dropped")
-    if dropped is not None:
-        facts.append(
-            ("left out", _write_counts(as_counts(dropped)) if isinstance(dropped, dict) else str(dropped))
-        )
-    facts.append(("time", format_seconds(stage.seconds)))
-    return SftView(stage.name, tuple(drawn), tuple(facts))
+    facts = [
+        (key, format_count(as_count(summary[key])))
+        for key in ("examples", "steps", "tokens")
+        if key in summary
+    ]
+    ends = [as_number(summary.get(key)) for key in ("loss_first", "loss_last")]
+    if None not in ends:
+        facts.append(("loss, first and last tenth", " \u2192 ".join(format_number(end) for end in ends)))
+    if "dropped" in summary:
+        facts.append(("left out", _write_counts(as_counts(summary["dropped"]))))
+    return (*facts, ("time", format_seconds(stage.seconds)))
 
 
 def _describe_grpo(record: RunRecord, stage: StageRecord) -> GrpoView:
@@ -110,14 +124,16 @@ def _describe_grpo(record: RunRecord, stage: StageRecord) -> GrpoView:
     reward = _find_reward(record, stage)
     names = _list_terms(metrics, reward)
     right_term = find_right_term(record, stage, names)
+    window = charts.choose_window(len(metrics))
     return GrpoView(
         stage=stage.name,
         reward=reward.name if reward else "",
         facts=_list_facts(stage, metrics),
         terms=_tabulate_terms(metrics, names, reward),
-        term_charts=_draw_terms(metrics, names),
-        scenario_charts=_draw_scenarios(metrics, names),
-        signal_charts=_draw_signals(metrics),
+        lines=charts.describe_lines(len(metrics), window),
+        term_charts=_draw_terms(metrics, names, window),
+        scenario_charts=_draw_scenarios(metrics, names, window),
+        signal_charts=_draw_signals(metrics, window),
         counts=_count_losses(metrics),
         right_term=right_term,
         rollouts=pick_rollouts(record.reader, stage.path / "rollouts.jsonl", right_term),
@@ -125,7 +141,10 @@ def _describe_grpo(record: RunRecord, stage: StageRecord) -> GrpoView:
 
 
 def find_right_term(record: RunRecord, stage: StageRecord, names: Sequence[str]) -> str:
-    """The term that says whether a rollout is right: the one that an evaluate stage scores with, else the first."""
+    """The term that says whether a rollout is right.
+
+    The one that an evaluate stage scores with, where there is such a stage for this reward; else the first.
+    """
     settings = stage.settings
     for other in record.stages:
         if (
@@ -173,13 +192,36 @@ def _get_length(line: Mapping[str, Any]) -> float | None:
     return None if not rollouts or tokens is None else tokens / rollouts
 
 
-def _draw_terms(metrics: Metrics, names: Iterable[str]) -> tuple[Chart, ...]:
-    lines = [trace(name, metrics, _get("terms", name, "mean")) for name in names]
+def _get_term(name: str) -> Getter:
+    """Mean of a term over a step's rollouts.
+
+    The total is recorded by scenario alone; its mean weighs each scenario by its rollouts.
+    """
+    recorded = _get("terms", name, "mean")
+    if name != "total":
+        return recorded
+
+    def get(line: Mapping[str, Any]) -> float | None:
+        pairs = [
+            (total, as_count(scenario.get("n")))
+            for scenario in as_mapping(line.get("scenarios")).values()
+            if isinstance(scenario, dict) and (total := as_number(scenario.get("total"))) is not None
+        ]
+        count = sum(n for _, n in pairs)
+        return sum(total * n for total, n in pairs) / count if count else recorded(line)
+
+    return get
+
+
+def _draw_terms(metrics: Metrics, names: Iterable[str], window: int) -> tuple[Chart, ...]:
+    lines = [trace(name, metrics, _get_term(name)) for name in names]
     note = "mean over the step\u2019s rollouts"
-    return tuple(charts.draw_lines(line.name, note, [line], from_zero=True) for line in lines if line.points)
+    return tuple(
+        charts.draw_lines(line.name, note, [line], window, from_zero=True) for line in lines if line.points
+    )
 
 
-def _draw_scenarios(metrics: Metrics, names: Iterable[str]) -> tuple[Chart, ...]:
+def _draw_scenarios(metrics: Metrics, names: Iterable[str], window: int) -> tuple[Chart, ...]:
     """One chart for every term on which scenarios differ: a value of the whole group says nothing here."""
     scenarios = list(dict.fromkeys(name for line in metrics for name in as_mapping(line.get("scenarios"))))
     if len(scenarios) < 2:
@@ -190,11 +232,11 @@ def _draw_scenarios(metrics: Metrics, names: Iterable[str]) -> tuple[Chart, ...]
         lines = [line for line in lines if line.points][: charts.NUM_COLOURS]
         if len({line.points for line in lines}) > 1:
             note = "mean over a scenario\u2019s rollouts"
-            drawn.append(charts.draw_lines(name, note, lines, from_zero=True, raw=len(lines) == 2))
+            drawn.append(charts.draw_lines(name, note, lines, window, from_zero=True, raw=len(lines) == 2))
     return tuple(drawn)
 
 
-def _draw_signals(metrics: Metrics) -> tuple[Chart, ...]:
+def _draw_signals(metrics: Metrics, window: int) -> tuple[Chart, ...]:
     wanted: tuple[tuple[str, str, Getter, bool], ...] = (
         ("groups with a signal", "share of groups in which some advantage is not 0", _get_signal, True),
         ("KL", "to the model at the start of the stage, nats per token", _get("kl"), False),
@@ -208,7 +250,9 @@ def _draw_signals(metrics: Metrics) -> tuple[Chart, ...]:
         line = trace(title, metrics, get)
         if line.points:
             drawn.append(
-                charts.draw_lines(title, note, [line], share=share, from_zero=title != "auxiliary loss")
+                charts.draw_lines(
+                    title, note, [line], window, share=share, from_zero=title != "auxiliary loss"
+                )
             )
     return tuple(drawn)
 
@@ -219,32 +263,34 @@ def _tabulate_terms(
     formulas = describe_terms(reward) if reward else {}
     rows = []
     for name in names:
-        mean, fired, changed = (
-            _average(metrics, _get("terms", name, key)) for key in ("mean", "fired", "changed")
-        )
+        mean = _average(metrics, _get_term(name), "rollouts")
+        fired = _average(metrics, _get("terms", name, "fired"), "groups")
+        changed = _average(metrics, _get("terms", name, "changed"), "groups")
         rows.append(
             TermRow(
                 name=name,
                 formula=formulas.get(name, ""),
                 mean=format_number(mean),
                 fired=format_percent(fired),
-                fired_bar=charts.draw_share("fired", fired, "part0"),
+                fired_bar=_draw_share("fired", fired, "part0"),
                 changed=format_percent(changed),
-                changed_bar=charts.draw_share("changed an advantage", changed, "part2"),
+                changed_bar=_draw_share("changed an advantage", changed, "part2"),
             )
         )
     return tuple(rows)
 
 
-def _average(metrics: Metrics, get: Getter) -> float | None:
-    """Mean over all steps, each weighing as much as it has rollouts."""
+def _draw_share(name: str, share: float | None, style: str) -> Markup:
+    return Markup() if share is None else charts.draw_share(name, share, style)
+
+
+def _average(metrics: Metrics, get: Getter, weight: str) -> float | None:
+    """Mean over all steps, each weighing as much as its number of `weight`."""
     pairs = [
-        (value, as_number(line.get("rollouts")) or 1.0)
-        for line in metrics
-        if (value := get(line)) is not None
+        (value, as_number(line.get(weight)) or 1.0) for line in metrics if (value := get(line)) is not None
     ]
-    weight = sum(rollouts for _, rollouts in pairs)
-    return sum(value * rollouts for value, rollouts in pairs) / weight if weight else None
+    total = sum(n for _, n in pairs)
+    return sum(value * n for value, n in pairs) / total if total else None
 
 
 def _list_facts(stage: StageRecord, metrics: Metrics) -> tuple[tuple[str, str], ...]:
