@@ -1,0 +1,209 @@
+"""Figures of a GRPO stage: one line per step, a file of rollouts to read, and the stage's summary.
+
+No term of a reward is treated by its name; what is said of one is said of all. Invariant: a value that is
+missing is counted nowhere, never taken as 0.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from exgrpo_artifact.manifest import GrpoStage
+from exgrpo_runtime.advantages import has_signal
+from exgrpo_runtime.rollout_plans import TOO_LONG, VoidRollout
+from exgrpo_runtime.rollouts import list_messages
+from exgrpo_runtime.scoring import ScoredGroup
+from exgrpo_runtime.training import clean_figures
+from exgrpo_runtime.trl_adapter import StepFigures
+
+MAX_GROUPS_KEPT = 200
+"""Groups written to rollouts.jsonl over a stage, evenly spread."""
+
+
+def describe_step(
+    groups_P: Sequence[ScoredGroup],
+    advantages_PG: Sequence[Sequence[float]],
+    changes: Mapping[str, Sequence[bool]],
+    result: str,
+) -> dict[str, Any]:
+    """What the rollouts of a step say, by scenario and by term; `result` is the name of the total."""
+    voids: Counter[str] = Counter()
+    dropped: Counter[str] = Counter()
+    truncated = 0
+    for group in groups_P:
+        for member in group.members:
+            if isinstance(member, VoidRollout):
+                if member.reason == TOO_LONG:
+                    dropped[TOO_LONG] += 1
+                else:
+                    voids[member.scenario] += 1
+        dropped.update(reason for reason in group.scores.dropped if reason is not None)
+        truncated += sum(member.num_truncated for member in group.sampled)
+    return {
+        "rollouts": sum(len(group.sampled) for group in groups_P),
+        "voids": dict(voids),
+        "dropped": dict(dropped),
+        "truncated_turns": truncated,
+        "groups": len(groups_P),
+        "groups_without_signal": sum(not has_signal(advantages_G) for advantages_G in advantages_PG),
+        "scenarios": _describe_scenarios(groups_P, result),
+        "terms": {term: _describe_term(groups_P, term, changed) for term, changed in changes.items()},
+    }
+
+
+def _describe_scenarios(groups_P: Sequence[ScoredGroup], result: str) -> dict[str, dict[str, float | None]]:
+    """Scenario -> number of rollouts that have a total, its mean, and the mean of each term."""
+    kept: dict[str, list[dict[str, float | None]]] = {}
+    for group in groups_P:
+        for place, member in enumerate(group.sampled):
+            total = group.scores.totals[place]
+            if total is not None:
+                values = {
+                    term: values[place] for term, values in group.scores.terms.items() if term != result
+                }
+                kept.setdefault(member.scenario, []).append({"total": total, **values})
+    return {
+        scenario: {
+            "n": len(rollouts),
+            **{name: compute_mean(r[name] for r in rollouts) for name in rollouts[0]},
+        }
+        for scenario, rollouts in kept.items()
+    }
+
+
+def _describe_term(
+    groups_P: Sequence[ScoredGroup], term: str, changed: Sequence[bool]
+) -> dict[str, float | None]:
+    values_P = [group.scores.terms[term] for group in groups_P]
+    return {
+        "mean": compute_mean(value for values in values_P for value in values),
+        "fired": compute_mean(
+            float(any(value not in (None, 0.0) for value in values)) for values in values_P
+        ),
+        "changed": compute_mean(float(flag) for flag in changed),
+    }
+
+
+def join_figures(
+    figures: StepFigures, tokens: int, seconds: Mapping[str, float], step: Mapping[str, Any]
+) -> dict[str, Any]:
+    """One line of metrics.jsonl.
+
+    Args:
+        figures: what the trainer measured.
+        tokens: sampled in the step.
+        seconds: by part; `all` is the whole step.
+        step: what `describe_step` says.
+    """
+    return {
+        "step": figures.step,
+        "loss": figures.loss,
+        "lr": figures.learning_rate,
+        "kl": figures.kl,
+        "clip_fraction": figures.clip_fraction,
+        "aux_loss": figures.aux_loss,
+        "grad_norm": figures.grad_norm,
+        "tokens": tokens,
+        "tokens_per_s": tokens / max(seconds["all"], 1e-9),
+        "seconds": seconds["all"],
+        "seconds_sampling": seconds["sampling"],
+        "seconds_scoring": seconds["scoring"],
+        **step,
+    }
+
+
+def compute_mean(values: Iterable[float | None]) -> float | None:
+    """Mean of the values that are there; None where none is."""
+    known = [value for value in values if value is not None]
+    return math.fsum(known) / len(known) if known else None
+
+
+class RolloutsLog:
+    """rollouts.jsonl: the first group of a step, one rollout a line, for people to read."""
+
+    def __init__(self, path: Path, stage: GrpoStage, result: str) -> None:
+        self._stream = path.open("w", encoding="utf-8")
+        self._stride = math.ceil(stage.steps / MAX_GROUPS_KEPT)
+        self._result = result
+
+    def write(self, step: int, group: ScoredGroup, advantages_G: Sequence[float]) -> None:
+        """Appends the group's rollouts where the step (from 1) is one of those kept."""
+        if (step - 1) % self._stride:
+            return
+        advantages = iter(advantages_G)
+        place = 0
+        for member in group.members:
+            advantage = next(advantages) if member.is_trained else None
+            if isinstance(member, VoidRollout):
+                continue
+            terms = {
+                name: values[place] for name, values in group.scores.terms.items() if name != self._result
+            }
+            line = {
+                "step": step,
+                "row": group.question.row.uid,
+                "scenario": member.scenario,
+                "trained": member.is_trained,
+                "dialogue": list_messages(member),
+                "terms": terms,
+                "total": group.scores.totals[place],
+                "advantage": advantage,
+                "dropped": group.scores.dropped[place],
+            }
+            self._stream.write(json.dumps(clean_figures(line), ensure_ascii=False, allow_nan=False) + "\n")
+            place += 1
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._stream.close()
+
+
+def summarize_stage(lines: Sequence[Mapping[str, Any]], seconds: float) -> dict[str, Any]:
+    """The stage in a few figures, from its metrics lines.
+
+    `first` and `last` hold the mean total and terms over the first and the last tenth of the steps; `terms`
+    says in what share of the stage's groups each term fired, and changed an advantage.
+    """
+    tenth = max(1, len(lines) // 10)
+    return {
+        "steps": len(lines),
+        "seconds": round(seconds, 3),
+        "first": _average_terms(lines[:tenth]),
+        "last": _average_terms(lines[-tenth:]),
+        "terms": {
+            term: {
+                name: compute_mean(line["terms"][term][name] for line in lines)
+                for name in ("fired", "changed")
+            }
+            for term in lines[0]["terms"]
+        },
+        "groups": sum(line["groups"] for line in lines),
+        "groups_without_signal": sum(line["groups_without_signal"] for line in lines),
+        "rollouts": sum(line["rollouts"] for line in lines),
+        "tokens": sum(line["tokens"] for line in lines),
+        "truncated_turns": sum(line["truncated_turns"] for line in lines),
+        "voids": _add_counts(line["voids"] for line in lines),
+        "dropped": _add_counts(line["dropped"] for line in lines),
+    }
+
+
+def _average_terms(lines: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    total_n = sum(scenario["n"] for line in lines for scenario in line["scenarios"].values())
+    weighted = math.fsum(
+        scenario["n"] * scenario["total"] for line in lines for scenario in line["scenarios"].values()
+    )
+    means = {term: compute_mean(line["terms"][term]["mean"] for line in lines) for term in lines[0]["terms"]}
+    return {**means, "total": weighted / total_n if total_n else None}
+
+
+def _add_counts(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    added: Counter[str] = Counter()
+    for count in counts:
+        added.update(count)
+    return dict(added)

@@ -1,0 +1,135 @@
+"""What supervised and reinforcement stages share: examples in batches, trainer settings, metrics lines.
+
+Invariant: how a step is divided into micro-batches changes memory and time, never the update.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from exgrpo_artifact.errors import ModelError
+from exgrpo_artifact.manifest import Optimizer as OptimizerSpec
+from exgrpo_runtime.plans import IGNORED
+from exgrpo_runtime.quiet import hide_library_bars
+
+hide_library_bars()
+
+import torch  # noqa: E402
+
+from exgrpo_runtime.optimizers import SCHEDULES  # noqa: E402
+from exgrpo_runtime.student import Student  # noqa: E402
+
+TOKENS_PER_PASS = {"cuda": 32_768, "cpu": 16_384}
+"""Padded tokens of one forward and backward pass; beyond it a step is divided."""
+
+
+class Example(NamedTuple):
+    """A dialogue with labels; `IGNORED` where a token carries no loss. Both of the same length."""
+
+    input_ids: list[int]
+    labels: list[int]
+
+    @property
+    def num_targets(self) -> int:
+        """Tokens that carry loss."""
+        return sum(label != IGNORED for label in self.labels)
+
+
+def trim_example(example: Example) -> Example:
+    """The example without what follows its last target, which no target can see."""
+    end = len(example.labels)
+    while end and example.labels[end - 1] == IGNORED:
+        end -= 1
+    return Example(example.input_ids[:end], example.labels[:end])
+
+
+def collate_examples(examples: Sequence[Mapping[str, Any] | Example], pad_id: int) -> dict[str, torch.Tensor]:
+    """`input_ids`, `attention_mask` and `labels` of shape (batch, longest), padded on the right."""
+    pairs = [
+        (e.input_ids, e.labels) if isinstance(e, Example) else (e["input_ids"], e["labels"]) for e in examples
+    ]
+    longest = max(len(ids) for ids, _ in pairs)
+    batch = {
+        "input_ids": torch.full((len(pairs), longest), pad_id),
+        "attention_mask": torch.zeros((len(pairs), longest), dtype=torch.long),
+        "labels": torch.full((len(pairs), longest), IGNORED),
+    }
+    for i, (ids, labels) in enumerate(pairs):
+        batch["input_ids"][i, : len(ids)] = torch.as_tensor(ids)
+        batch["attention_mask"][i, : len(ids)] = 1
+        batch["labels"][i, : len(ids)] = torch.as_tensor(labels)
+    return batch
+
+
+def choose_micro_batch(rows: int, longest: int, device: torch.device) -> int:
+    """The largest divisor of `rows` whose padded rows of `longest` tokens fit one pass; at least 1."""
+    budget = TOKENS_PER_PASS[device.type]
+    return max(
+        size for size in range(1, rows + 1) if rows % size == 0 and (size == 1 or size * longest <= budget)
+    )
+
+
+def describe_trainer(student: Student, spec: OptimizerSpec, output_dir: Path, seed: int) -> dict[str, Any]:
+    """Settings that every trainer of TRL gets from us, as keywords of its config.
+
+    Raises:
+        ModelError: full fine-tuning of float16 weights, which no loss scaling can make work.
+    """
+    on_gpu = student.device.type == "cuda"
+    if on_gpu and student.dtype == torch.float16 and student.lora is None:
+        raise ModelError(
+            "The student cannot be fine-tuned in full in float16: its updates are too small for it. "
+            "Set dtype = bf16 or float32, or give it a lora block."
+        )
+    return {
+        "output_dir": str(output_dir),
+        "learning_rate": spec.lr,
+        "lr_scheduler_type": SCHEDULES[spec.schedule],
+        "warmup_steps": spec.warmup_steps,
+        "max_grad_norm": spec.max_grad_norm,
+        "bf16": on_gpu and student.dtype == torch.bfloat16,
+        "fp16": on_gpu and student.dtype == torch.float16,
+        "gradient_checkpointing": on_gpu,
+        "use_cpu": not on_gpu,
+        "dataloader_pin_memory": on_gpu,
+        "seed": seed % 2**32,
+        "logging_steps": 1,
+        "save_strategy": "no",
+        "report_to": "none",
+        "disable_tqdm": True,
+        "remove_unused_columns": False,
+    }
+
+
+class MetricsLog:
+    """metrics.jsonl of a stage: one line per optimizer step, flushed as it is written."""
+
+    def __init__(self, path: Path) -> None:
+        self._stream = path.open("w", encoding="utf-8")
+        self.lines: list[dict[str, Any]] = []
+
+    def write(self, line: dict[str, Any]) -> None:
+        """Appends one line. Figures that are not finite become null."""
+        clean = clean_figures(line)
+        self.lines.append(clean)
+        self._stream.write(json.dumps(clean, ensure_ascii=False, allow_nan=False) + "\n")
+        self._stream.flush()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._stream.close()
+
+
+def clean_figures(value: Any) -> Any:
+    """The value with floats rounded to six significant digits and NaN and infinities as None."""
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: clean_figures(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [clean_figures(item) for item in value]
+    return value

@@ -1,0 +1,242 @@
+# ruff: noqa: E402 - the imports below need what is asked for first
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("trl")
+
+from exgrpo_artifact.errors import InternalError
+from exgrpo_artifact.manifest import Lora
+from exgrpo_runtime.student import attach_lora, load_for_stage, load_student, save_student
+from exgrpo_runtime.training import Example
+from exgrpo_runtime.trl_adapter import (
+    Callbacks,
+    ExGrpoTrainer,
+    TrainingBatch,
+    build_config,
+    check_batch,
+)
+from tests.runtime.factory import make_artifact, make_context, make_grpo
+
+pytestmark = pytest.mark.train
+
+PROMPTS = [[7, 8, 9], [7, 8, 9], [5, 6], [5, 6]]
+COMPLETIONS = [[20, 21, 1, 30, 31, 22, 1], [23, 1], [24, 25, 26, 1], [1]]
+MASKS = [[1, 1, 1, 0, 0, 1, 1], [1, 1], [0, 0, 1, 1], [0]]
+ADVANTAGES = [0.75, -0.25, 1.5, 0.0]
+BATCH = TrainingBatch(PROMPTS, COMPLETIONS, MASKS, ADVANTAGES)
+AUX = [Example([5, 6, 7, 8, 9], [-100, -100, -100, 8, 9]), Example([9, 40, 41], [-100, -100, 41])]
+
+
+def make_trainer(
+    tmp_path, stage=None, *, batch=BATCH, lora=None, aux=(), reports=None, micro=None, saved=True
+) -> ExGrpoTrainer:
+    """A trainer over a student that is on disk, whose rollouts are given."""
+    stage = stage or make_grpo(items=2, group={"full": 2}, steps=1)
+    artifact = make_artifact(stage, lora=lora)
+    context = make_context(tmp_path, artifact)
+    student = load_for_stage(context)
+    if saved:
+        save_student(student, tmp_path / "start")
+        student = load_student(tmp_path / "start", artifact.manifest.models["tiny"])
+    attach_lora(student)
+    config = build_config(stage, student, 16, 2, tmp_path / "trainer", 0)
+    if micro:
+        rows = stage.items * sum(stage.group.values())
+        config = dataclasses.replace(
+            config,
+            per_device_train_batch_size=micro,
+            gradient_accumulation_steps=rows // micro,
+            steps_per_generation=rows // micro,
+            generation_batch_size=None,
+        )
+    callbacks = Callbacks(
+        lambda step: batch, lambda step: list(aux), (reports if reports is not None else []).append
+    )
+    return ExGrpoTrainer(student, stage, config, callbacks)
+
+
+def copy_weights(trainer) -> dict[str, torch.Tensor]:
+    return {name: p.detach().clone() for name, p in trainer.model.named_parameters() if p.requires_grad}
+
+
+def run_step(tmp_path, stage=None, **settings) -> tuple[dict[str, torch.Tensor], list]:
+    """Weights after one training run, and what was reported."""
+    reports: list = []
+    trainer = make_trainer(tmp_path, stage, reports=reports, **settings)
+    trainer.train()
+    return copy_weights(trainer), reports
+
+
+# --- what is trained --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lora", [None, Lora(rank=4, alpha=8)])
+def test_loss_depends_on_the_sampled_tokens_only(tmp_path, monkeypatch, lora):
+    trainer = make_trainer(tmp_path, lora=lora)
+    seen = {}
+    original = trainer._get_per_token_logps_and_entropies
+
+    def watch(*args, **kwargs):
+        logps, entropies, aux = original(*args, **kwargs)
+        if logps.requires_grad:
+            logps.retain_grad()
+            seen["logps"] = logps
+        return logps, entropies, aux
+
+    def keep_order(rows):
+        return rows
+
+    monkeypatch.setattr(trainer, "_get_per_token_logps_and_entropies", watch)
+    monkeypatch.setattr("trl.trainer.grpo_trainer.shuffle_sequence_dict", keep_order)
+    trainer.train()
+    gradient = seen["logps"].grad
+    longest = max(map(len, COMPLETIONS))
+    for row, (mask, advantage) in enumerate(zip(MASKS, ADVANTAGES, strict=True)):
+        trained = [bool(bit) and advantage != 0 for bit in mask] + [False] * (longest - len(mask))
+        assert (gradient[row] != 0).tolist() == trained
+
+
+def test_gradient_is_the_advantage_over_the_number_of_trained_tokens(tmp_path, monkeypatch):
+    trainer = make_trainer(tmp_path)
+    monkeypatch.setattr("trl.trainer.grpo_trainer.shuffle_sequence_dict", lambda rows: rows)
+    trainer.model.train()
+    trainer.current_gradient_accumulation_steps = 1
+    prompts = [{"prompt": place} for place in ("0", "0", "1", "1")]
+    inputs = trainer._prepare_inputs(prompts)
+    assert inputs["advantages"].tolist() == ADVANTAGES
+    logps: list[torch.Tensor] = []
+    original = trainer._get_per_token_logps_and_entropies
+
+    def watch(*args, **kwargs):
+        output = original(*args, **kwargs)
+        output[0].retain_grad()
+        logps.append(output[0])
+        return output
+
+    monkeypatch.setattr(trainer, "_get_per_token_logps_and_entropies", watch)
+    trainer.compute_loss(trainer.model, inputs).backward()
+    num_trained = sum(map(sum, MASKS))
+    for row, (mask, advantage) in enumerate(zip(MASKS, ADVANTAGES, strict=True)):
+        expected = [-advantage * bit / num_trained for bit in mask]
+        assert logps[0].grad[row, : len(mask)].tolist() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("loss", ["dapo", "bnpo", "grpo", "dr_grpo"])
+def test_micro_batches_change_nothing(tmp_path, loss):
+    stage = make_grpo(items=2, group={"full": 2}, steps=2, loss=loss, aux=0.3, kl=0.05)
+    whole, reports = run_step(tmp_path / "whole", stage, aux=AUX)
+    parts, part_reports = run_step(tmp_path / "parts", stage, aux=AUX, micro=1)
+    for name in whole:
+        torch.testing.assert_close(parts[name], whole[name], rtol=1e-4, atol=2e-6)
+    assert part_reports[0].aux_loss == pytest.approx(reports[0].aux_loss, rel=1e-5)
+    assert part_reports[-1].loss == pytest.approx(reports[-1].loss, rel=1e-3, abs=1e-6)
+
+
+def test_bnpo_is_the_sum_over_all_trained_tokens_of_the_step(tmp_path):
+    dapo, _ = run_step(tmp_path / "dapo", make_grpo(group={"full": 2}, steps=1, loss="dapo"))
+    bnpo, _ = run_step(tmp_path / "bnpo", make_grpo(group={"full": 2}, steps=1, loss="bnpo"))
+    for name in dapo:
+        assert torch.equal(dapo[name], bnpo[name])
+
+
+def test_rollouts_without_advantage_move_nothing(tmp_path):
+    still = BATCH._replace(advantages=[0.0] * 4)
+    trainer = make_trainer(tmp_path, batch=still)
+    before = copy_weights(trainer)
+    trainer.train()
+    for name, weight in copy_weights(trainer).items():
+        assert torch.equal(weight, before[name])
+
+
+# --- the auxiliary loss -----------------------------------------------------------------------------------
+
+
+def test_auxiliary_loss_is_the_mean_over_target_tokens(tmp_path):
+    stage = make_grpo(group={"full": 2}, steps=1, aux=0.3, temperature=0.5)
+    reports: list = []
+    trainer = make_trainer(tmp_path, stage, aux=AUX, reports=reports)
+    total, count = 0.0, 0
+    with torch.no_grad():
+        for example in AUX:
+            logits = trainer.model(input_ids=torch.tensor([example.input_ids])).logits[0].log_softmax(-1)
+            for place, label in enumerate(example.labels):
+                if label != -100:
+                    total -= float(logits[place - 1, label])
+                    count += 1
+    trainer.train()
+    assert count == 3
+    assert reports[0].aux_loss == pytest.approx(total / count, rel=1e-5)
+
+
+def test_auxiliary_loss_adds_its_weight_times_the_mean(tmp_path):
+    still = BATCH._replace(advantages=[0.0] * 4)
+    stage = make_grpo(group={"full": 2}, steps=1, aux=0.25)
+    _, [report] = run_step(tmp_path, stage, batch=still, aux=AUX)
+    assert report.loss == pytest.approx(0.25 * report.aux_loss, rel=1e-5)
+
+
+# --- the reference ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lora", [None, Lora(rank=4, alpha=8)])
+def test_kl_is_to_the_student_at_the_start_of_the_stage(tmp_path, lora):
+    stage = make_grpo(group={"full": 2}, steps=3, kl=0.1)
+    _, reports = run_step(tmp_path, stage, lora=lora)
+    assert reports[0].kl == pytest.approx(0.0, abs=1e-9)
+    assert reports[1].kl > 1e-9
+    assert reports[2].kl > reports[1].kl / 10
+
+
+def test_a_student_changed_in_memory_is_refused_as_its_own_reference(tmp_path):
+    stage = make_grpo(group={"full": 2}, steps=1, kl=0.1)
+    context = make_context(tmp_path, make_artifact(stage))
+    save_student(load_for_stage(context), tmp_path / "start")
+    student = load_student(tmp_path / "start", context.manifest.models["tiny"])
+    with torch.no_grad():
+        next(student.model.parameters()).add_(1.0)
+    config = build_config(stage, student, 16, 2, tmp_path / "trainer", 0)
+    with pytest.raises(InternalError, match="reference model"):
+        ExGrpoTrainer(student, stage, config, Callbacks(lambda _: BATCH, lambda _: [], lambda _: None))
+
+
+# --- what TRL would take silently -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("batch", "complaint"),
+    [
+        (TrainingBatch(*(column[:2] for column in BATCH)), "4 rollouts"),
+        (BATCH._replace(masks=[[1, 1], *MASKS[1:]]), "mask of 2"),
+        (BATCH._replace(completion_ids=[[], *COMPLETIONS[1:]], masks=[[], *MASKS[1:]]), "empty"),
+        (BATCH._replace(prompt_ids=[[], *PROMPTS[1:]]), "empty"),
+        (BATCH._replace(advantages=[float("nan"), 0, 0, 0]), "not finite"),
+        (BATCH._replace(masks=[[2, 1, 1, 0, 0, 1, 1], *MASKS[1:]]), "mask"),
+    ],
+)
+def test_wrong_batches_are_refused(batch, complaint):
+    with pytest.raises(InternalError, match=complaint):
+        check_batch(batch, 4)
+
+
+def test_a_short_mask_is_refused_inside_training(tmp_path):
+    with pytest.raises(InternalError, match="mask of 1"):
+        make_trainer(tmp_path, batch=BATCH._replace(masks=[[1], *MASKS[1:]])).train()
+
+
+def test_each_step_asks_for_its_own_questions_once(tmp_path):
+    asked: list[int] = []
+    stage = make_grpo(items=2, group={"full": 2}, steps=3)
+    trainer = make_trainer(tmp_path, stage, micro=2)
+    trainer.callbacks = trainer.callbacks._replace(sample=lambda step: asked.append(step) or BATCH)
+    trainer.train()
+    assert asked == [0, 1, 2]
+
+
+def test_other_prompts_than_planned_are_refused(tmp_path):
+    trainer = make_trainer(tmp_path)
+    with pytest.raises(InternalError, match="other questions"):
+        trainer.take_rollouts(["0", "1", "0", "1"])
