@@ -13,7 +13,7 @@ import pytest
 
 from exgrpo_artifact.errors import ArtifactError, DiskError
 from exgrpo_runtime.report import write_report
-from tests.support.report_run import ACCURACY, HOSTILE, PROMPTS, RULES, STAGES, TERMS, make_run
+from tests.support.report_run import ACCURACY, HOSTILE, PROMPTS, REASONS, RULES, STAGES, TERMS, make_run
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
 
@@ -167,14 +167,34 @@ def test_figures_of_the_funnel_are_those_of_the_files(tmp_path: Path) -> None:
     summary = json.loads((run_dir / "stages" / "02-probe" / "done.json").read_text())["summary"]
     for rule in RULES:
         counts = summary["funnel"][rule]
-        cells = [counts["asked"], counts["kept"], f"{counts['kept'] / counts['asked'] * 100:.0f} %"]
-        cells += [counts[reason] for reason in ("inconsistent", "states-the-answer", "unparsable")]
+        cells = [counts["not-applicable"], counts["asked"], counts["kept"]]
+        cells += [f"{counts['kept'] / counts['asked'] * 100:.0f} %"]
+        cells += [counts.get(reason, 0) for reason in REASONS]
         assert " ".join([rule, *map(str, cells)]) in page.text
     kept = sum(counts["kept"] for counts in summary["funnel"].values())
-    assert f"{kept:,} probes kept of {summary['asked']:,} asked for" in page.text
+    asked = sum(counts["asked"] for counts in summary["funnel"].values())
+    assert f"{kept:,} probes kept of {asked:,} asked for" in page.text
+    assert "rule not applicable asked kept share kept filter in_reach filter consistent" in page.text.lower()
+    for reason, count in summary["reasons"].items():
+        assert f"{reason} {count:,} train:3:ab12 why: The answer is 12, not 11." in page.text
+    assert "filter in_reach 160 no-probes 3" in page.text
     assert "questions kept 431 of 594" in page.text
     assert "train 600 594 6 test 400 400 0" in page.text
     assert "not-a-number 6" in page.text
+
+
+def test_rare_reasons_share_a_column_and_are_still_listed(tmp_path: Path) -> None:
+    run_dir = make_run(tmp_path / "run")
+
+    def add(done: Any) -> None:
+        done["summary"]["funnel"]["why"] |= {"rare-one": 2, "rare-two": 1, "asked": 597}
+
+    edit_json(run_dir / "stages" / "02-probe" / "done.json", add)
+    text = read_page(run_dir).text
+    assert "malformed-reply others" in text
+    assert re.search(r"why 0 597 \d+ \d+ % \d+ \d+ \d+ \d+ 3 ", text)
+    assert "rare-one 2" in text
+    assert "rare-two 1" in text
 
 
 def test_training_figures_are_sums_and_means_over_the_steps(tmp_path: Path) -> None:

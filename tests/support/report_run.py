@@ -313,6 +313,7 @@ def _make_manifest(files: dict[str, str]) -> Manifest:
     )
 
 
+REASONS = ("in_reach", "consistent", "states-answer", "malformed-reply")
 RULES = ("why", "cause_effect", "process", "counterfactual", "contrast", "decompose", "reversal")
 
 
@@ -348,40 +349,37 @@ def write_probe(path: Path) -> dict[str, Any]:
     rng = random.Random(3)
     funnel: dict[str, dict[str, int]] = {}
     for rule in RULES:
-        asked = 594 if rule != "reversal" else 402
+        skipped = 192 if rule == "reversal" else 0
         lost = {
-            "inconsistent": rng.randint(20, 60),
-            "states-the-answer": rng.randint(0, 18),
-            "unparsable": rng.randint(0, 9),
+            "in_reach": rng.randint(120, 160),
+            "consistent": rng.randint(20, 60),
+            "states-answer": rng.randint(0, 18),
+            "malformed-reply": rng.randint(1, 9),
         }
-        funnel[rule] = {"asked": asked, **lost, "kept": asked - sum(lost.values())}
-    reasons = {
-        key: sum(counts[key] for counts in funnel.values())
-        for key in ("inconsistent", "states-the-answer", "unparsable")
-    }
+        lost = {reason: count for reason, count in lost.items() if count}
+        asked = 594 - skipped
+        kept = asked - sum(lost.values())
+        funnel[rule] = {"not-applicable": skipped, "asked": asked, **lost, "kept": kept}
+    reasons = {reason: sum(counts.get(reason, 0) for counts in funnel.values()) for reason in REASONS}
     _write_lines(path / "probes.jsonl", [])
-    _write_lines(
-        path / "rejections.jsonl",
-        [
-            {
-                "stage": "probe",
-                "row": "train:3:ab12",
-                "rule": "why",
-                "reason": reason,
-                "detail": "The answer is 12, not 11.",
-            }
-            for reason in reasons
-        ],
-    )
+    detail = "The answer is 12,\nnot 11."
+    rejections = [
+        {"stage": "probe", "row": "train:3:ab12", "rule": "why", "reason": reason, "detail": detail}
+        for reason in reasons
+    ]
+    _write_lines(path / "rejections.jsonl", rejections)
     return {
         "rows": 594,
-        "asked": sum(counts["asked"] for counts in funnel.values()),
+        "asked": 7412,
         "from_store": 120,
+        "tokens": {"prompt": 812345, "completion": 245678, "uncounted": 0},
+        "failed_requests": 0,
         "funnel": funnel,
         "reasons": reasons,
+        "probes_kept": sum(counts["kept"] for counts in funnel.values()),
         "items_kept": 431,
         "items_dropped": 163,
-        "tokens": {"prompt": 812345, "completion": 245678},
+        "items_dropped_by": {"in_reach": 160, "no-probes": 3},
     }
 
 

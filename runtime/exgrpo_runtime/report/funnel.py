@@ -7,13 +7,16 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
+from exgrpo_artifact.manifest import ProbeStage
 from exgrpo_runtime.report import charts
 from exgrpo_runtime.report.collect import RunRecord, StageRecord, add_counts, as_count, as_counts, as_mapping
 from exgrpo_runtime.report.formats import format_count, format_percent
 
-KEPT, ASKED = "kept", "asked"
-NUM_STYLES = 5
-"""Colours of reasons; further reasons share the last."""
+KEPT, ASKED, NOT_APPLICABLE = "kept", "asked", "not-applicable"
+"""Counts of a rule that are no rejections; of these, `not-applicable` probes were never asked for."""
+MAX_REASONS = 5
+"""Reasons that have a column and a colour of their own; of more, the rarest are counted together."""
+OTHERS = "others"
 
 
 MAX_DETAIL = 160
@@ -61,6 +64,8 @@ class ProbeView(NamedTuple):
     facts: tuple[tuple[str, str], ...]
     by_rule: Funnel
     reasons: tuple[Reason, ...]
+    questions: tuple[Reason, ...]
+    """Why whole questions were dropped."""
     asked: int
     kept: int
 
@@ -69,17 +74,17 @@ def describe_data(record: RunRecord) -> tuple[DataView, ...]:
     """Rows by dataset and split; empty where the data stage has no result."""
     views = []
     for stage in record.pick_stages("data"):
-        examples = _find_examples(record, stage)
-        for name, summary in as_mapping(stage.summary.get("datasets")).items():
+        datasets = as_mapping(stage.summary.get("datasets"))
+        # A rejection does not name its dataset.
+        examples = _find_examples(record, stage) if len(datasets) == 1 else {}
+        for name, summary in datasets.items():
             views.append(_describe_dataset(name, as_mapping(summary), examples))
     return tuple(views)
 
 
 def describe_probes(record: RunRecord) -> tuple[ProbeView, ...]:
     """Every finished probe stage, in order."""
-    return tuple(
-        _describe_stage(stage, _find_examples(record, stage)) for stage in record.pick_stages("probe")
-    )
+    return tuple(_describe_stage(record, stage) for stage in record.pick_stages("probe"))
 
 
 def _find_examples(record: RunRecord, stage: StageRecord) -> dict[str, str]:
@@ -112,33 +117,55 @@ def _describe_dataset(name: str, summary: Mapping[str, Any], examples: Mapping[s
     )
 
 
-def _describe_stage(stage: StageRecord, examples: Mapping[str, str]) -> ProbeView:
+def _describe_stage(record: RunRecord, stage: StageRecord) -> ProbeView:
     summary = stage.summary
+    filters = _list_filters(record, stage)
     rules = {rule: as_counts(counts) for rule, counts in as_mapping(summary.get("funnel")).items()}
     asked = sum(counts.get(ASKED, 0) for counts in rules.values())
     kept = sum(counts.get(KEPT, 0) for counts in rules.values())
-    by_reason = add_counts(
-        [{n: c for n, c in counts.items() if n not in (ASKED, KEPT)} for counts in rules.values()]
-    )
-    styles = {name: f"reason{min(i, NUM_STYLES - 1)}" for i, (name, _) in enumerate(_sort_counts(by_reason))}
+    reasons = add_counts([_pick_reasons(counts) for counts in rules.values()])
+    styles = _choose_styles(reasons)
+    examples = _find_examples(record, stage)
     return ProbeView(
         stage=stage.name,
         facts=_list_facts(summary, asked, kept),
-        by_rule=_draw_rules(rules, styles),
-        reasons=_list_reasons(as_counts(summary.get("reasons")) or by_reason, examples, styles),
+        by_rule=_draw_rules(rules, styles, filters),
+        reasons=_list_reasons(reasons, examples, styles, filters),
+        questions=_list_reasons(as_counts(summary.get("items_dropped_by")), {}, {}, filters),
         asked=asked,
         kept=kept,
     )
 
 
+def _list_filters(record: RunRecord, stage: StageRecord) -> frozenset[str]:
+    """Names of the filters: they too are reasons, and the page says which are."""
+    if record.artifact is None or not isinstance(stage.settings, ProbeStage):
+        return frozenset()
+    return frozenset(keep.name for keep in record.artifact.manifest.probes[stage.settings.probes].keeps)
+
+
+def _pick_reasons(counts: Mapping[str, int]) -> dict[str, int]:
+    return {name: n for name, n in counts.items() if n and name not in (ASKED, KEPT, NOT_APPLICABLE)}
+
+
+def _choose_styles(reasons: Mapping[str, int]) -> dict[str, str]:
+    """Reason -> CSS class, the most frequent first; the rarest share one where there are too many."""
+    names = [name for name, _ in _sort_counts(reasons)]
+    own = MAX_REASONS if len(names) <= MAX_REASONS else MAX_REASONS - 1
+    return {name: f"reason{min(i, own)}" for i, name in enumerate(names)}
+
+
 def _list_reasons(
-    counts: Mapping[str, int], examples: Mapping[str, str], styles: Mapping[str, str]
+    counts: Mapping[str, int],
+    examples: Mapping[str, str],
+    styles: Mapping[str, str],
+    filters: frozenset[str] = frozenset(),
 ) -> tuple[Reason, ...]:
     """Reasons, the most frequent first. One without a style concerns rows or whole questions."""
     most = max(counts.values(), default=0)
     return tuple(
         Reason(
-            name=name,
+            name=_label(name, filters),
             bar=charts.draw_stack([charts.Part(name, count, styles.get(name, "reason0"))], most),
             figure=format_count(count),
             example=examples.get(name, ""),
@@ -147,37 +174,58 @@ def _list_reasons(
     )
 
 
+def _label(reason: str, filters: frozenset[str]) -> str:
+    return f"filter {reason}" if reason in filters else reason
+
+
 def _list_facts(summary: Mapping[str, Any], asked: int, kept: int) -> tuple[tuple[str, str], ...]:
-    facts = []
-    for key, words in (("rows", "questions"), ("from_store", "replies already paid for")):
-        if key in summary:
-            facts.append((words, format_count(as_count(summary[key]))))
+    facts = [("questions", format_count(as_count(summary.get("rows"))))]
     facts.append(("probes asked for", format_count(asked)))
     facts.append(("probes kept", f"{format_count(kept)} ({format_percent(kept / asked if asked else None)})"))
     if "items_kept" in summary:
         items, dropped = as_count(summary["items_kept"]), as_count(summary.get("items_dropped"))
         facts.append(("questions kept", f"{format_count(items)} of {format_count(items + dropped)}"))
+    for key, words in (
+        ("asked", "requests sent"),
+        ("from_store", "replies already stored"),
+        ("failed_requests", "requests failed"),
+    ):
+        if key in summary:
+            facts.append((words, format_count(as_count(summary[key]))))
     for name, count in as_counts(summary.get("tokens")).items():
-        facts.append((f"{name} tokens", format_count(count)))
+        words = "replies without a token count" if name == "uncounted" else f"{name} tokens"
+        if count or name != "uncounted":
+            facts.append((words, format_count(count)))
     return tuple(facts)
 
 
-def _draw_rules(rules: Mapping[str, Mapping[str, int]], styles: Mapping[str, str]) -> Funnel:
+def _draw_rules(
+    rules: Mapping[str, Mapping[str, int]], styles: Mapping[str, str], filters: frozenset[str]
+) -> Funnel:
+    """One bar for each rule; reasons that share a style are one part of it."""
+    groups: dict[str, list[str]] = {}
+    for name, style in styles.items():
+        groups.setdefault(style, []).append(name)
+    labels = [_label(names[0], filters) if len(names) == 1 else OTHERS for names in groups.values()]
+    skips = any(counts.get(NOT_APPLICABLE) for counts in rules.values())
     most = max((counts.get(ASKED, 0) for counts in rules.values()), default=0)
     bars = []
     for rule, counts in rules.items():
         asked, kept = counts.get(ASKED, 0), counts.get(KEPT, 0)
+        lost = [sum(counts.get(name, 0) for name in names) for names in groups.values()]
         parts = [charts.Part(KEPT, kept, "part0")]
-        parts += [charts.Part(name, counts.get(name, 0), style) for name, style in styles.items()]
-        figures = [
+        parts += [charts.Part(*part) for part in zip(labels, lost, groups, strict=True)]
+        figures = [format_count(counts.get(NOT_APPLICABLE, 0))] if skips else []
+        figures += [
             format_count(asked),
             format_count(kept),
             format_percent(kept / asked if asked else None, 0),
         ]
-        figures += [format_count(counts.get(name, 0)) for name in styles]
+        figures += [format_count(count) for count in lost]
         bars.append(Bar(rule, charts.draw_stack(parts, asked, asked / most if most else 0.0), tuple(figures)))
-    legend = (("part0", KEPT), *((style, name) for name, style in styles.items()))
-    return Funnel((ASKED, KEPT, "share kept", *styles), tuple(bars), legend)
+    legend = (("part0", KEPT), *zip(groups, labels, strict=True))
+    columns = (*(("not applicable",) if skips else ()), ASKED, KEPT, "share kept", *labels)
+    return Funnel(columns, tuple(bars), legend)
 
 
 def _sort_counts(counts: Mapping[str, int]) -> list[tuple[str, int]]:
