@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 
-import torch
-
 from exgrpo_artifact.manifest import Model
+from exgrpo_runtime.quiet import silence_libraries
+
+silence_libraries()
+
+import torch  # noqa: E402
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 

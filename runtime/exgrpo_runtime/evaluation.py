@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from exgrpo_artifact.evaluate import Rollout, collect_judgements, evaluate_reward
-
 from exgrpo_artifact.graph import RewardGraph
 from exgrpo_artifact.manifest import EvaluateStage
 from exgrpo_runtime.chat import ChatFormat

@@ -13,11 +13,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from exgrpo_runtime.device import autocast
+from exgrpo_runtime.draws import Uniforms, choose_tokens
 from exgrpo_runtime.kv_batch import Batch, join_batches, open_batch
 from exgrpo_runtime.plans import DialoguePrompt
 from exgrpo_runtime.student import Student
@@ -27,6 +27,9 @@ __all__ = ["DialoguePrompt", "SampledDialogue", "SampledTurn", "sample_dialogues
 _DROP_BELOW = 0.6
 """Rows that ended a turn are set aside when the others are fewer than this share of all: copying them then
 costs less than waiting with them."""
+
+TOKENS_PER_PASS = 65_536
+"""Padded tokens of openings that are read at once; it bounds the memory of activations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,9 @@ class _Row:
     prompt: DialoguePrompt
     place: int
     """Where it stood among the prompts."""
+    seed: int
+    slot: int = 0
+    """Where it stood in its batch before any row left it."""
     completion: list[int] = field(default_factory=list)
     mask: list[int] = field(default_factory=list)
     turns: list[SampledTurn] = field(default_factory=list)
@@ -110,22 +116,39 @@ def sample_dialogues(
         temperature: 0 takes the likeliest token.
         top_p: share of the probability, after the temperature, that is sampled from.
         seeds: one per dialogue, at least 0; needed unless `temperature` is 0.
-        batch_size: dialogues worked on at once.
+        batch_size: dialogues worked on at once, at most.
     """
-    if temperature > 0 and (seeds is None or len(seeds) != len(prompts)):
+    if temperature == 0:
+        seeds = [0] * len(prompts)
+    elif seeds is None or len(seeds) != len(prompts):
         raise ValueError("sampling needs one seed per dialogue")
     settings = _Settings(
         max_new, temperature, top_p, student.context, student.chat.eos_id, frozenset(student.chat.stop_ids)
     )
-    rows = [_Row(prompt, place) for place, prompt in enumerate(prompts)]
+    rows = [
+        _Row(prompt, place, seed) for place, (prompt, seed) in enumerate(zip(prompts, seeds, strict=True))
+    ]
     # Like lengths pad little; equal openings stand side by side and are read once.
     rows.sort(key=lambda row: (len(row.prompt.opening), row.prompt.opening))
     with _inference(student):
-        for start in range(0, len(rows), batch_size):
-            chunk = rows[start : start + batch_size]
-            _sample_batch(student, chunk, [seeds[row.place] for row in chunk] if seeds else [], settings)
+        for chunk in _split_rows(rows, batch_size):
+            _sample_batch(student, chunk, settings)
     rows.sort(key=lambda row: row.place)
     return [SampledDialogue(tuple(r.turns), r.prompt.opening, r.completion, r.mask) for r in rows]
+
+
+def _split_rows(rows: list[_Row], batch_size: int) -> Iterator[list[_Row]]:
+    """The rows in batches that are read in one pass each. `rows` are in order of length."""
+    start, distinct = 0, 0
+    for end, row in enumerate(rows):
+        is_new = end == start or row.prompt.opening != rows[end - 1].prompt.opening
+        tokens = (distinct + is_new) * len(row.prompt.opening)
+        if end > start and (end - start == batch_size or tokens > TOKENS_PER_PASS):
+            yield rows[start:end]
+            start, distinct, is_new = end, 0, True
+        distinct += is_new
+    if rows:
+        yield rows[start:]
 
 
 @contextmanager
@@ -144,12 +167,17 @@ def _inference(student: Student) -> Iterator[None]:
 # --- one batch --------------------------------------------------------------------------------------------
 
 
-def _sample_batch(student: Student, rows: list[_Row], seeds: list[int], settings: _Settings) -> None:
+def _sample_batch(student: Student, rows: list[_Row], settings: _Settings) -> None:
     """Fills in `turns`, `completion` and `mask` of each row."""
-    uniforms = _Uniforms(rows, seeds, settings, student.device)
+    num_turns = max((row.num_turns for row in rows), default=0)
+    uniforms = None
+    if settings.temperature > 0:
+        uniforms = Uniforms([row.seed for row in rows], num_turns, settings.max_new, student.device)
+    for slot, row in enumerate(rows):
+        row.slot = slot
     rows = [row for row in rows if _open_first_turn(row, settings)]
     batch: Batch | None = None
-    for turn in range(max((row.num_turns for row in rows), default=0)):
+    for turn in range(num_turns):
         if not rows:
             return
         if batch is None:
@@ -158,7 +186,7 @@ def _sample_batch(student: Student, rows: list[_Row], seeds: list[int], settings
             logits = batch.feed([row.unread for row in rows])
         for row in rows:
             row.sampled, row.unread = [], []
-        rows, batch = _sample_turn(batch, rows, logits, uniforms.of_turn(turn), settings)
+        rows, batch = _sample_turn(batch, rows, logits, turn, uniforms, settings)
 
 
 def _read_openings(student: Student, rows: list[_Row]) -> tuple[Batch, Tensor]:
@@ -179,14 +207,16 @@ def _read_openings(student: Student, rows: list[_Row]) -> tuple[Batch, Tensor]:
 
 
 def _sample_turn(
-    batch: Batch, rows: list[_Row], logits: Tensor, uniforms: _TurnUniforms, settings: _Settings
+    batch: Batch, rows: list[_Row], logits: Tensor, turn: int, uniforms: Uniforms | None, settings: _Settings
 ) -> tuple[list[_Row], Batch | None]:
     """One turn of every row, then the rows that go on and a batch of just them."""
     aside: list[tuple[list[_Row], Batch]] = []
     alive = [True] * len(rows)
-    drawn = uniforms.of_rows(rows)
+    drawn = _take_turn(uniforms, rows, turn)
     for step in range(settings.max_new):
-        tokens = _choose(logits, None if drawn is None else drawn[:, step], settings)
+        tokens = choose_tokens(
+            logits, None if drawn is None else drawn[:, step], settings.temperature, settings.top_p
+        )
         for i, token in enumerate(tokens.tolist()):
             if alive[i]:
                 rows[i].sampled.append(token)
@@ -198,12 +228,16 @@ def _sample_turn(
             _set_aside(aside, batch, [row for i, row in enumerate(rows) if not alive[i]], rows, settings)
             kept = [i for i, is_alive in enumerate(alive) if is_alive]
             batch, rows, alive = batch.select(kept), [rows[i] for i in kept], [True] * num_alive
-            tokens, drawn = tokens[kept], uniforms.of_rows(rows)
+            tokens, drawn = tokens[kept], _take_turn(uniforms, rows, turn)
         logits = batch.step(tokens, torch.tensor(alive, device=tokens.device))
     _set_aside(aside, batch, rows, rows, settings)
     if not aside:
         return [], None
     return [row for part, _ in aside for row in part], join_batches([part for _, part in aside])
+
+
+def _take_turn(uniforms: Uniforms | None, rows: list[_Row], turn: int) -> Tensor | None:
+    return None if uniforms is None else uniforms.take_turn([row.slot for row in rows], turn)
 
 
 def _set_aside(
@@ -261,62 +295,3 @@ def _add_given(row: _Row, tokens: list[int]) -> None:
     row.unread = row.unread + tokens
     row.completion += tokens
     row.mask += [0] * len(tokens)
-
-
-# --- draws ------------------------------------------------------------------------------------------------
-
-
-class _Uniforms:
-    """Numbers in [0, 1) for each row, turn and token; empty where the likeliest token is taken."""
-
-    def __init__(self, rows: list[_Row], seeds: list[int], settings: _Settings, device: torch.device) -> None:
-        self._size = settings.max_new
-        self._index = {id(row): i for i, row in enumerate(rows)}
-        self._numbers: Tensor | None = None
-        if settings.temperature > 0:
-            count = settings.max_new * max((row.num_turns for row in rows), default=0)
-            drawn = [np.random.Generator(np.random.Philox(seed)).random(count) for seed in seeds]
-            self._numbers = torch.from_numpy(np.stack(drawn)).to(device)
-
-    def of_turn(self, turn: int) -> _TurnUniforms:
-        """The numbers of one turn."""
-        start = turn * self._size
-        part = None if self._numbers is None else self._numbers[:, start : start + self._size]
-        return _TurnUniforms(part, self._index)
-
-
-class _TurnUniforms:
-    """Numbers in [0, 1) for each row and token of one turn."""
-
-    def __init__(self, numbers: Tensor | None, index: dict[int, int]) -> None:
-        self._numbers, self._index = numbers, index
-
-    def of_rows(self, rows: list[_Row]) -> Tensor | None:
-        """Shape `(rows, max_new)`."""
-        if self._numbers is None:
-            return None
-        return self._numbers[
-            torch.tensor([self._index[id(row)] for row in rows], device=self._numbers.device)
-        ]
-
-
-def _choose(logits_BV: Tensor, uniforms_B: Tensor | None, settings: _Settings) -> Tensor:
-    """A token for each row: the likeliest, or the one at `uniforms_B` of the cumulative distribution."""
-    if uniforms_B is None:
-        return logits_BV.argmax(-1)
-    probabilities_BV = (logits_BV.float() / settings.temperature).softmax(-1)
-    if settings.top_p < 1:
-        probabilities_BV = _keep_nucleus(probabilities_BV, settings.top_p)
-    # In double precision: over a vocabulary of 150 000 tokens the error of a float32 sum reaches rare tokens.
-    cumulative_BV = probabilities_BV.cumsum(-1, dtype=torch.float64)
-    wanted_B1 = (uniforms_B * cumulative_BV[:, -1])[:, None]
-    chosen_B = torch.searchsorted(cumulative_BV, wanted_B1, right=True)[:, 0]
-    return chosen_B.clamp(max=logits_BV.shape[-1] - 1)
-
-
-def _keep_nucleus(probabilities_BV: Tensor, top_p: float) -> Tensor:
-    """The likeliest tokens that together reach `top_p`; the others at 0 (Holtzman et al., 2020, 3.1)."""
-    sorted_BV, order_BV = probabilities_BV.sort(-1, descending=True)
-    before_BV = sorted_BV.cumsum(-1) - sorted_BV
-    kept_BV = torch.where(before_BV < top_p, sorted_BV, 0.0)
-    return torch.zeros_like(probabilities_BV).scatter(-1, order_BV, kept_BV)

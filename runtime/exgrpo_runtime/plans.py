@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
-from exgrpo_artifact.evaluate import evaluate_graph
-
 from exgrpo_artifact.errors import DataError
+from exgrpo_artifact.evaluate import evaluate_graph
 from exgrpo_artifact.manifest import AnswerSpec, Cut, Dialogue, Exchange, ProbeLoop
 
 if TYPE_CHECKING:

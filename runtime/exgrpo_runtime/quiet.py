@@ -1,6 +1,6 @@
-"""Settings that the training libraries read when they are first imported: no telemetry, no chatter, no forks.
+"""Settings that the training libraries read when they are first imported: no telemetry, chatter or spinning.
 
-Invariant: `silence_libraries()` runs before transformers, trl or datasets is imported anywhere in this
+Invariant: `silence_libraries()` runs before torch, transformers, trl or datasets is imported anywhere in this
 package.
 """
 
@@ -17,6 +17,8 @@ _SETTINGS = {
     "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
     "TRANSFORMERS_VERBOSITY": "error",
     "TRL_EXPERIMENTAL_SILENCE": "1",
+    # Threads that wait must not spin: beside any other busy process that costs more than half of the speed.
+    "OMP_WAIT_POLICY": "PASSIVE",
     # The tokenizers fork-guard warning; texts are encoded a few at a time, where threads do not pay.
     "TOKENIZERS_PARALLELISM": "false",
 }

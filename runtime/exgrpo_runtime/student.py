@@ -6,13 +6,13 @@ stage trains a fresh one, so that disabling the adapter gives exactly the model 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from exgrpo_artifact.errors import ModelError
-from exgrpo_artifact.manifest import Dialogue, Lora, Model, Scratch
+from exgrpo_artifact.manifest import Lora, Model, Scratch
 from exgrpo_runtime.context import Context
 from exgrpo_runtime.quiet import hide_library_bars, silence_libraries
 
@@ -22,8 +22,7 @@ import torch  # noqa: E402
 
 from exgrpo_runtime.chat import ChatFormat  # noqa: E402
 from exgrpo_runtime.device import compute_dtype, select_device, weight_dtype  # noqa: E402
-from exgrpo_runtime.probe_index import read_probes  # noqa: E402
-from exgrpo_runtime.records import Probe, Row  # noqa: E402
+from exgrpo_runtime.texts import collect_texts  # noqa: E402
 from exgrpo_runtime.tokenizer import train_tokenizer  # noqa: E402
 
 UNBOUNDED_CONTEXT = 1 << 20
@@ -143,56 +142,6 @@ def merge_lora(student: Student) -> None:
 
 def _is_linear(layer: Any) -> bool:
     return isinstance(layer, torch.nn.Linear)
-
-
-# --- texts of the task ------------------------------------------------------------------------------------
-
-
-def collect_texts(context: Context) -> Iterator[str]:
-    """Every text that the task's dialogues can show the student in training, in a fixed order.
-
-    These are the rendered system, user and target texts over the rows of the training stages' splits; turns
-    about probes only where the probe stage has finished.
-    """
-    for name, split in _find_training_dialogues(context):
-        dialogue = context.manifest.dialogues[name]
-        rows = context.rows[dialogue.dataset].get(split, [])
-        probes = read_probes(context, dialogue)
-        for row in rows:
-            yield from _render_texts(context, dialogue, row, probes.get(row.uid, []))
-
-
-def _find_training_dialogues(context: Context) -> list[tuple[str, str]]:
-    """(dialogue, split) of each training stage, once each; of the evaluated ones where nothing is trained."""
-    pairs: dict[tuple[str, str], None] = {}
-    for stage in context.manifest.stages:
-        if stage.kind == "sft":
-            pairs.update(dict.fromkeys((name, stage.split) for name in stage.mix))
-        elif stage.kind == "grpo":
-            pairs[stage.dialogue, stage.split] = None
-    if not pairs:
-        for stage in context.manifest.stages:
-            if stage.kind == "evaluate":
-                dataset = context.manifest.dialogues[stage.dialogue].dataset
-                pairs[stage.dialogue, next(iter(context.manifest.datasets[dataset].splits))] = None
-    return list(pairs)
-
-
-def _render_texts(context: Context, dialogue: Dialogue, row: Row, probes: list[Probe]) -> Iterator[str]:
-    render = context.templates.render
-    if dialogue.system is not None:
-        yield render(dialogue.system, item=row.fields)
-    for exchange in dialogue.closing:
-        for path in (exchange.user, exchange.target):
-            if path is not None:
-                yield render(path, item=row.fields)
-    if dialogue.loop is None:
-        return
-    for probe in probes:
-        for exchange in dialogue.loop.exchanges:
-            for path in (exchange.user, exchange.target):
-                if path is not None:
-                    yield render(path, **{"item": row.fields, dialogue.loop.variable: probe.fields})
 
 
 # --- the two kinds ----------------------------------------------------------------------------------------

@@ -40,8 +40,9 @@ from exgrpo_runtime.evaluation import (
 from exgrpo_runtime.intervals import wilson_interval
 from exgrpo_runtime.plans import encode_plan, plan_dialogue
 from exgrpo_runtime.records import Probe, Row
-from exgrpo_runtime.student import collect_texts, load_for_stage, save_student
+from exgrpo_runtime.student import load_for_stage, save_student
 from exgrpo_runtime.templates import TemplateSet
+from exgrpo_runtime.texts import collect_texts
 from tests.support.tiny_student import make_model
 
 pytestmark = pytest.mark.train

@@ -8,6 +8,7 @@ pytest.importorskip("transformers")
 import torch
 
 from exgrpo_runtime import generate, kv_batch
+from exgrpo_runtime.draws import keep_nucleus
 from exgrpo_runtime.generate import DialoguePrompt, sample_dialogues
 from tests.support.tiny_student import TEXTS, make_student
 
@@ -104,6 +105,19 @@ def test_batch_size_and_order_change_nothing(student):
     assert backwards[::-1] == whole
 
 
+def test_long_openings_are_read_in_several_passes(student, monkeypatch):
+    prompts = make_prompts(student) * 3
+    whole = sample_dialogues(student, prompts, max_new=4, seeds=range(15))
+    monkeypatch.setattr(generate, "TOKENS_PER_PASS", 30)
+    rows = sorted(
+        (generate._Row(prompt, i, i) for i, prompt in enumerate(prompts)), key=lambda r: len(r.prompt.opening)
+    )
+    batches = list(generate._split_rows(rows, 128))
+    assert [row for batch in batches for row in batch] == rows
+    assert len(batches) == 4
+    assert sample_dialogues(student, prompts, max_new=4, seeds=range(15)) == whole
+
+
 def test_seeds_give_different_dialogues(student):
     prompts = make_prompts(student)[:1] * 6
     dialogues = sample_dialogues(student, prompts, max_new=8, seeds=[1, 2, 3, 4, 5, 1])
@@ -172,9 +186,9 @@ def test_frequencies_follow_the_distribution(student):
 
 def test_nucleus_keeps_the_likeliest_that_reach_its_share():
     probabilities = torch.tensor([[0.1, 0.5, 0.15, 0.25]])
-    kept = generate._keep_nucleus(probabilities, 0.7)
+    kept = keep_nucleus(probabilities, 0.7)
     assert kept.tolist() == [pytest.approx([0, 0.5, 0, 0.25])]
-    assert generate._keep_nucleus(probabilities, 0.01).tolist() == [pytest.approx([0, 0.5, 0, 0])]
+    assert keep_nucleus(probabilities, 0.01).tolist() == [pytest.approx([0, 0.5, 0, 0])]
 
 
 def test_a_tiny_nucleus_is_greedy(student):
