@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exgrpo_artifact.graph import Node, RewardGraph
-from exgrpo_runtime.report import charts, formats, rollouts
-from exgrpo_runtime.report.charts import Part, Series
+from exgrpo_runtime.report import bars, charts, formats, rollouts
+from exgrpo_runtime.report.bars import Part
+from exgrpo_runtime.report.charts import Series
 from exgrpo_runtime.report.formulas import describe_terms
 
 FINITE = st.floats(-1e9, 1e9)
@@ -90,19 +91,19 @@ def test_long_lines_are_thinned_by_means() -> None:
 
 
 def test_a_stack_has_the_lengths_of_its_parts() -> None:
-    svg = charts.draw_stack(
+    svg = bars.draw_stack(
         [Part("kept", 30, "part0"), Part("lost", 10, "reason0"), Part("none", 0, "reason1")], 40, 0.5
     )
     assert '<rect class="part0" x="0.000%" y="0" width="37.500%"' in svg
     assert '<rect class="reason0" x="37.500%" y="0" width="12.500%"' in svg
     assert "reason1" not in svg
     assert "kept: 30 of 40 (75.0\u202f%)" in svg
-    assert "NaN" not in charts.draw_stack([], 0)
+    assert "NaN" not in bars.draw_stack([], 0)
 
 
 @pytest.mark.parametrize(("high", "top"), [(0.001, 0.02), (0.09, 0.1), (0.41, 1.0), (1.0, 1.0)])
 def test_small_shares_get_an_axis_of_their_own(high: float, top: float) -> None:
-    assert charts.choose_share_top(high) == top
+    assert bars.choose_share_top(high) == top
 
 
 def test_formulas_read_like_the_source() -> None:

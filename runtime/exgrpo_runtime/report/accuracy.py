@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from markupsafe import Markup, escape
 
 from exgrpo_artifact.manifest import EvaluateStage
-from exgrpo_runtime.report import charts
+from exgrpo_runtime.report import bars
 from exgrpo_runtime.report.collect import RunRecord, StageRecord, as_count, as_mapping, as_mappings, as_number
 from exgrpo_runtime.report.formats import format_count, format_percent, format_points, format_signed
 from exgrpo_runtime.report.rollouts import Changes, find_changes
@@ -101,7 +101,7 @@ def _describe_evaluation(record: RunRecord, stage: StageRecord) -> Evaluation:
     if not entries:
         entries = as_mappings(as_mapping(record.result.get("accuracy")).get(stage.name))
     states = [state for entry in entries if (state := _read_state(entry)) is not None]
-    top = charts.choose_share_top(max((state.high for state in states), default=1.0))
+    top = bars.choose_share_top(max((state.high for state in states), default=1.0))
     changes = None
     if len(states) > 1:
         lines = record.reader.read_lines(stage.path / "completions.jsonl")
@@ -111,7 +111,7 @@ def _describe_evaluation(record: RunRecord, stage: StageRecord) -> Evaluation:
         what=_name_measure(stage),
         states=tuple(states),
         rows=tuple(_make_row(state, top, is_last=state is states[-1]) for state in states),
-        axis=charts.draw_share_axis(top),
+        axis=bars.draw_share_axis(top),
         changes=changes,
     )
 
@@ -145,7 +145,7 @@ def _make_row(state: State, top: float, *, is_last: bool) -> Row:
     style = "part0" if is_last else "part1"
     return Row(
         label=state.label,
-        bar=charts.draw_interval(state.mean, state.low, state.high, top, style, text),
+        bar=bars.draw_interval(state.mean, state.low, state.high, top, style, text),
         mean=format_percent(state.mean),
         interval=interval,
         n=format_count(state.n),

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from markupsafe import Markup
 
 from exgrpo_artifact.manifest import ProbeStage
-from exgrpo_runtime.report import charts
+from exgrpo_runtime.report import bars
 from exgrpo_runtime.report.collect import RunRecord, StageRecord, add_counts, as_count, as_counts, as_mapping
 from exgrpo_runtime.report.formats import format_count, format_percent
 
@@ -103,16 +103,16 @@ def _find_examples(record: RunRecord, stage: StageRecord) -> dict[str, str]:
 def _describe_dataset(name: str, summary: Mapping[str, Any], examples: Mapping[str, str]) -> DataView:
     splits = {split: as_counts(counts) for split, counts in as_mapping(summary.get("splits")).items()}
     most = max((counts.get("source", 0) for counts in splits.values()), default=0)
-    bars = []
+    lines = []
     for split, counts in splits.items():
         figures = [counts.get(key, 0) for key in ("source", "valid", "rejected")]
-        parts = [charts.Part("valid", figures[1], "part0"), charts.Part("rejected", figures[2], "reason0")]
-        svg = charts.draw_stack(parts, figures[0], figures[0] / most if most else 0.0)
-        bars.append(Bar(split, svg, tuple(format_count(figure) for figure in figures)))
+        parts = [bars.Part("valid", figures[1], "part0"), bars.Part("rejected", figures[2], "reason0")]
+        svg = bars.draw_stack(parts, figures[0], figures[0] / most if most else 0.0)
+        lines.append(Bar(split, svg, tuple(format_count(figure) for figure in figures)))
     legend = (("part0", "valid"), ("reason0", "rejected"))
     return DataView(
         name=name,
-        funnel=Funnel(("read", "valid", "rejected"), tuple(bars), legend),
+        funnel=Funnel(("read", "valid", "rejected"), tuple(lines), legend),
         reasons=_list_reasons(as_counts(summary.get("reasons")), examples, {}),
     )
 
@@ -166,7 +166,7 @@ def _list_reasons(
     return tuple(
         Reason(
             name=_label(name, filters),
-            bar=charts.draw_stack([charts.Part(name, count, styles.get(name, "reason0"))], most),
+            bar=bars.draw_stack([bars.Part(name, count, styles.get(name, "reason0"))], most),
             figure=format_count(count),
             example=examples.get(name, ""),
         )
@@ -209,12 +209,12 @@ def _draw_rules(
     labels = [_label(names[0], filters) if len(names) == 1 else OTHERS for names in groups.values()]
     skips = any(counts.get(NOT_APPLICABLE) for counts in rules.values())
     most = max((counts.get(ASKED, 0) for counts in rules.values()), default=0)
-    bars = []
+    lines = []
     for rule, counts in rules.items():
         asked, kept = counts.get(ASKED, 0), counts.get(KEPT, 0)
         lost = [sum(counts.get(name, 0) for name in names) for names in groups.values()]
-        parts = [charts.Part(KEPT, kept, "part0")]
-        parts += [charts.Part(*part) for part in zip(labels, lost, groups, strict=True)]
+        parts = [bars.Part(KEPT, kept, "part0")]
+        parts += [bars.Part(*part) for part in zip(labels, lost, groups, strict=True)]
         figures = [format_count(counts.get(NOT_APPLICABLE, 0))] if skips else []
         figures += [
             format_count(asked),
@@ -222,10 +222,10 @@ def _draw_rules(
             format_percent(kept / asked if asked else None, 0),
         ]
         figures += [format_count(count) for count in lost]
-        bars.append(Bar(rule, charts.draw_stack(parts, asked, asked / most if most else 0.0), tuple(figures)))
+        lines.append(Bar(rule, bars.draw_stack(parts, asked, asked / most if most else 0.0), tuple(figures)))
     legend = (("part0", KEPT), *zip(groups, labels, strict=True))
     columns = (*(("not applicable",) if skips else ()), ASKED, KEPT, "share kept", *labels)
-    return Funnel(columns, tuple(bars), legend)
+    return Funnel(columns, tuple(lines), legend)
 
 
 def _sort_counts(counts: Mapping[str, int]) -> list[tuple[str, int]]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from exgrpo_runtime.report import charts
+from exgrpo_runtime.report import bars
 from exgrpo_runtime.report.accuracy import Evaluation, describe_evaluations, write_headline
 from exgrpo_runtime.report.collect import RunRecord, as_count, collect_run
 from exgrpo_runtime.report.formats import (
@@ -20,9 +20,10 @@ from exgrpo_runtime.report.formats import (
     format_signed,
 )
 from exgrpo_runtime.report.funnel import ProbeView, describe_data, describe_probes
+from exgrpo_runtime.report.grpo import GrpoView, describe_grpo
 from exgrpo_runtime.report.rollouts import NUM_ROLLOUTS, PHASES
 from exgrpo_runtime.report.settings import describe_settings
-from exgrpo_runtime.report.training import GrpoView, describe_grpo, describe_sft
+from exgrpo_runtime.report.sft import describe_sft
 from exgrpo_runtime.run_dir import disk_boundary, write_text
 
 REPORT = "report.html"
@@ -150,7 +151,7 @@ def _list_stages(record: RunRecord) -> tuple[StageRow, ...]:
             kind=_KIND_WORDS.get(stage.kind, stage.kind),
             status=stage.status,
             time=format_seconds(stage.seconds),
-            bar=charts.draw_length(
+            bar=bars.draw_length(
                 format_seconds(stage.seconds), (stage.seconds or 0.0) / longest if longest else 0.0
             ),
         )

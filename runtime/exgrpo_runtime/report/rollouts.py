@@ -13,6 +13,7 @@ NUM_ROLLOUTS = 20
 NUM_TURNED_RIGHT, NUM_TURNED_WRONG = 5, 2
 """Completions shown that turned right, and that turned wrong."""
 PHASES = ("first", "middle", "last")
+DROPPED, UNSCORED = "dropped", "unscored"
 MAX_CHARS = 6000
 """A longer message is cut, and says so."""
 
@@ -33,7 +34,7 @@ class Rollout(NamedTuple):
     row: str
     scenario: str
     verdict: str
-    """`right`, `wrong` or `dropped`."""
+    """`right`, `wrong`, `unscored` or `dropped`."""
     messages: tuple[Message, ...]
     terms: tuple[tuple[str, str], ...]
     total: str
@@ -116,12 +117,12 @@ def pick_rollouts(reader: Reader, path: Path, right_term: str) -> tuple[Rollout,
 
 
 def judge_rollout(line: Mapping[str, Any], right_term: str) -> str:
-    """`right` or `wrong` by a term of the reward; `dropped` where the rollout was left out of its group."""
+    """`right` or `wrong` by a term of the reward, `unscored` without it, `dropped` where left out of its group."""
     if line.get("dropped"):
-        return "dropped"
+        return DROPPED
     terms = as_mapping(line.get("terms"))
     right = is_right(terms.get(right_term, line.get("total") if right_term == "total" else None))
-    return "right" if right else "wrong"
+    return UNSCORED if right is None else "right" if right else "wrong"
 
 
 def name_phase(step: float, low: float, high: float) -> str:
@@ -165,8 +166,12 @@ def find_changes(lines: Sequence[Mapping[str, Any]], before: str, after: str) ->
 
 
 def _name_bin(phase: str, scenario: str, verdict: str) -> tuple[int, str, str]:
-    """Sorting key of a bin. Dropped rollouts share one, so that they do not crowd out the rest."""
-    return (len(PHASES), "", verdict) if verdict == "dropped" else (PHASES.index(phase), verdict, scenario)
+    """Sorting key of a bin. Rollouts without a verdict share one, so that they do not crowd out the rest."""
+    return (
+        (len(PHASES), "", verdict)
+        if verdict in (DROPPED, UNSCORED)
+        else (PHASES.index(phase), verdict, scenario)
+    )
 
 
 def _take_turns(bins: Sequence[Sequence[int]]) -> list[int]:

@@ -1,16 +1,16 @@
-"""Learning curves and counts of the training stages, from their metrics.jsonl."""
+"""Learning curves, terms, losses and rollouts of the grpo stages."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from markupsafe import Markup
 
 from exgrpo_artifact.graph import RewardGraph
 from exgrpo_artifact.manifest import EvaluateStage, GrpoStage
-from exgrpo_runtime.report import charts
-from exgrpo_runtime.report.charts import Chart, Series
+from exgrpo_runtime.report import bars, charts
+from exgrpo_runtime.report.charts import Chart
 from exgrpo_runtime.report.collect import (
     RunRecord,
     StageRecord,
@@ -22,20 +22,8 @@ from exgrpo_runtime.report.collect import (
 )
 from exgrpo_runtime.report.formats import format_count, format_number, format_percent, format_seconds
 from exgrpo_runtime.report.formulas import describe_terms
+from exgrpo_runtime.report.metrics import Getter, Metrics, average_figure, read_figure, trace, write_counts
 from exgrpo_runtime.report.rollouts import Rollout, pick_rollouts
-
-Metrics = Sequence[Mapping[str, Any]]
-Getter = Callable[[Mapping[str, Any]], float | None]
-
-
-class SftView(NamedTuple):
-    """Result of one sft stage."""
-
-    stage: str
-    lines: tuple[str, str]
-    """What the strong and the faint line of its charts are."""
-    charts: tuple[Chart, ...]
-    facts: tuple[tuple[str, str], ...]
 
 
 class TermRow(NamedTuple):
@@ -68,55 +56,9 @@ class GrpoView(NamedTuple):
     rollouts: tuple[Rollout, ...]
 
 
-def describe_sft(record: RunRecord) -> tuple[SftView, ...]:
-    """Every finished sft stage, in order."""
-    return tuple(_describe_sft(record, stage) for stage in record.pick_stages("sft"))
-
-
 def describe_grpo(record: RunRecord) -> tuple[GrpoView, ...]:
     """Every finished grpo stage, in order."""
     return tuple(_describe_grpo(record, stage) for stage in record.pick_stages("grpo"))
-
-
-def trace(name: str, metrics: Metrics, get: Getter) -> Series:
-    """One line over the steps at which `get` has a value."""
-    points = []
-    for i, line in enumerate(metrics):
-        value, step = get(line), as_number(line.get("step"))
-        if value is not None:
-            points.append((float(i + 1) if step is None else step, value))
-    return Series(name, tuple(points))
-
-
-def _describe_sft(record: RunRecord, stage: StageRecord) -> SftView:
-    metrics = record.reader.read_lines(stage.path / "metrics.jsonl")
-    window = charts.choose_window(len(metrics))
-    drawn = []
-    for key, title, note, share in (
-        ("loss", "loss", "nats per target token", False),
-        ("token_accuracy", "token accuracy", "share of target tokens predicted right", True),
-    ):
-        line = trace(title, metrics, _get(key))
-        if line.points:
-            drawn.append(charts.draw_lines(title, note, [line], window, share=share))
-    return SftView(
-        stage.name, charts.describe_lines(len(metrics), window), tuple(drawn), _list_sft_facts(stage)
-    )
-
-
-def _list_sft_facts(stage: StageRecord) -> tuple[tuple[str, str], ...]:
-    summary = stage.summary
-    facts = [
-        (key, format_count(as_count(summary[key])))
-        for key in ("examples", "steps", "tokens")
-        if key in summary
-    ]
-    ends = [as_number(summary.get(key)) for key in ("loss_first", "loss_last")]
-    if None not in ends:
-        facts.append(("loss, first and last tenth", " \u2192 ".join(format_number(end) for end in ends)))
-    if "dropped" in summary:
-        facts.append(("left out", _write_counts(as_counts(summary["dropped"]))))
-    return (*facts, ("time", format_seconds(stage.seconds)))
 
 
 def _describe_grpo(record: RunRecord, stage: StageRecord) -> GrpoView:
@@ -170,18 +112,6 @@ def _list_terms(metrics: Metrics, reward: RewardGraph | None) -> list[str]:
     return [name for name in names if name != "total"] + ["total"]
 
 
-def _get(*keys: str) -> Getter:
-    """Reads a number at a path of keys."""
-
-    def get(line: Mapping[str, Any]) -> float | None:
-        value: Any = line
-        for key in keys:
-            value = as_mapping(value).get(key)
-        return as_number(value)
-
-    return get
-
-
 def _get_signal(line: Mapping[str, Any]) -> float | None:
     groups, without = as_number(line.get("groups")), as_number(line.get("groups_without_signal"))
     return None if not groups or without is None else (groups - without) / groups
@@ -197,7 +127,7 @@ def _get_term(name: str) -> Getter:
 
     The total is recorded by scenario alone; its mean weighs each scenario by its rollouts.
     """
-    recorded = _get("terms", name, "mean")
+    recorded = read_figure("terms", name, "mean")
     if name != "total":
         return recorded
 
@@ -228,7 +158,7 @@ def _draw_scenarios(metrics: Metrics, names: Iterable[str], window: int) -> tupl
         return ()
     drawn = []
     for name in names:
-        lines = [trace(scenario, metrics, _get("scenarios", scenario, name)) for scenario in scenarios]
+        lines = [trace(scenario, metrics, read_figure("scenarios", scenario, name)) for scenario in scenarios]
         lines = [line for line in lines if line.points][: charts.NUM_COLOURS]
         if len({line.points for line in lines}) > 1:
             note = "mean over a scenario\u2019s rollouts"
@@ -239,11 +169,11 @@ def _draw_scenarios(metrics: Metrics, names: Iterable[str], window: int) -> tupl
 def _draw_signals(metrics: Metrics, window: int) -> tuple[Chart, ...]:
     wanted: tuple[tuple[str, str, Getter, bool], ...] = (
         ("groups with a signal", "share of groups in which some advantage is not 0", _get_signal, True),
-        ("KL", "to the model at the start of the stage, nats per token", _get("kl"), False),
-        ("clipped", "share of tokens", _get("clip_fraction"), True),
-        ("auxiliary loss", "nats per token", _get("aux_loss"), False),
+        ("KL", "to the model at the start of the stage, nats per token", read_figure("kl"), False),
+        ("clipped", "share of tokens", read_figure("clip_fraction"), True),
+        ("auxiliary loss", "nats per token", read_figure("aux_loss"), False),
         ("length", "sampled tokens per rollout", _get_length, False),
-        ("speed", "sampled tokens per second", _get("tokens_per_s"), False),
+        ("speed", "sampled tokens per second", read_figure("tokens_per_s"), False),
     )
     drawn = []
     for title, note, get, share in wanted:
@@ -263,9 +193,9 @@ def _tabulate_terms(
     formulas = describe_terms(reward) if reward else {}
     rows = []
     for name in names:
-        mean = _average(metrics, _get_term(name), "rollouts")
-        fired = _average(metrics, _get("terms", name, "fired"), "groups")
-        changed = _average(metrics, _get("terms", name, "changed"), "groups")
+        mean = average_figure(metrics, _get_term(name), "rollouts")
+        fired = average_figure(metrics, read_figure("terms", name, "fired"), "groups")
+        changed = average_figure(metrics, read_figure("terms", name, "changed"), "groups")
         rows.append(
             TermRow(
                 name=name,
@@ -281,16 +211,7 @@ def _tabulate_terms(
 
 
 def _draw_share(name: str, share: float | None, style: str) -> Markup:
-    return Markup() if share is None else charts.draw_share(name, share, style)
-
-
-def _average(metrics: Metrics, get: Getter, weight: str) -> float | None:
-    """Mean over all steps, each weighing as much as its number of `weight`."""
-    pairs = [
-        (value, as_number(line.get(weight)) or 1.0) for line in metrics if (value := get(line)) is not None
-    ]
-    total = sum(n for _, n in pairs)
-    return sum(value * n for value, n in pairs) / total if total else None
+    return Markup() if share is None else bars.draw_share(name, share, style)
 
 
 def _list_facts(stage: StageRecord, metrics: Metrics) -> tuple[tuple[str, str], ...]:
@@ -315,11 +236,7 @@ def _count_losses(metrics: Metrics) -> tuple[tuple[str, str, str], ...]:
     share = f"{format_percent(silent / groups)} of {format_count(groups)} groups" if groups else ""
     return (
         ("groups without a signal", format_count(silent), share),
-        ("rollouts dropped", format_count(sum(dropped.values())), _write_counts(dropped)),
-        ("void rollouts", format_count(sum(voids.values())), _write_counts(voids)),
+        ("rollouts dropped", format_count(sum(dropped.values())), write_counts(dropped)),
+        ("void rollouts", format_count(sum(voids.values())), write_counts(voids)),
         ("turns cut at the token limit", format_count(truncated), ""),
     )
-
-
-def _write_counts(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{name} {format_count(count)}" for name, count in counts.items() if count) or "none"
