@@ -1,0 +1,1 @@
+"""The standard library of `.exg` modules: `use std.rules.{…}`."""

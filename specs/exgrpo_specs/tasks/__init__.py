@@ -1,0 +1,1 @@
+"""Ready tasks, to be run as they are or with `--set`."""
