@@ -209,14 +209,16 @@ class TreeBuilder(ExpressionBuilder):
         else:
             target = ".".join(part.text for part in module)
             target_span = module[0].span.to(module[-1].span)
+        if items is not None and getattr(children[-2], "type", None) != "DOT":
+            place = Span(self.source, target_span.end, target_span.end)
+            self.report("syntax-error", "expected `.` before the braces", place)
         if items is None and alias is None:
             hint = "name what to import, `.{a, b}`, or a name for the whole, `as m`"
             self.report("syntax-error", "this `use` imports nothing", span, hint)
         return ast.Use(target, path is not None, target_span, items, alias, span)
 
     def _build_header(self, tree: Tree[Token], children: Children) -> Header:
-        number = self._build_number(tree, children)
-        return Header(number, self.get_span(tree))
+        return Header(children[0], self.get_span(tree))
 
     def _build_file(self, tree: Tree[Token], children: Children) -> tuple[Header | ast.Use | ast.Decl, ...]:
         return tuple(child for child in children if not isinstance(child, Token))

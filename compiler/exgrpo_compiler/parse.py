@@ -15,12 +15,14 @@ from lark import Token, Tree
 from exgrpo_compiler.ast import Decl, Expr, SpecFile, Use
 from exgrpo_compiler.build_ast import Header, TreeBuilder, find_unused_docs
 from exgrpo_compiler.diagnostics import Diagnostic, Outcome, has_errors
-from exgrpo_compiler.recover import ParsedPiece, parse_piece
+from exgrpo_compiler.mend_braces import mend_braces
+from exgrpo_compiler.recover import ParsedPiece, has_unclosed_string, parse_piece
 from exgrpo_compiler.source import Source, Span
 from exgrpo_compiler.tokens import (
     Tokens,
     find_line_leads,
     get_span,
+    is_first_on_line,
     read_tokens,
     split_declarations,
 )
@@ -34,13 +36,16 @@ def parse_spec(source: Source) -> Outcome[SpecFile]:
     """The syntax tree of a file. There is always one: what cannot be read is reported and left out."""
     lexed = read_tokens(source)
     builder = TreeBuilder(source, find_line_leads(lexed.tokens), lexed.docs)
-    broken = tuple(problem.span.start for problem in lexed.diagnostics if problem.severity == "error")
     pieces = split_declarations(lexed.tokens)
     found: list[Diagnostic] = list(lexed.diagnostics)
     lost: set[str] = set()
     items: list[Header | Use | Decl] = []
     for number, tokens in enumerate(pieces):
-        piece = parse_piece(source, tokens, "file", broken, number == len(pieces) - 1)
+        mended = mend_braces(source, tokens)
+        if not has_unclosed_string(tokens, lexed.diagnostics):
+            found.extend(mended.diagnostics)
+        is_last = number == len(pieces) - 1
+        piece = parse_piece(source, mended.tokens, "file", lexed.diagnostics, is_last)
         found.extend(piece.diagnostics)
         lost |= piece.lost_names
         items.extend(_build_items(builder, piece, found))
@@ -63,8 +68,7 @@ def parse_expression(source: Source) -> Outcome[Expr]:
     """The syntax tree of a text that is one expression, as the value of a `--set` is."""
     lexed = read_tokens(source)
     builder = TreeBuilder(source, find_line_leads(lexed.tokens), lexed.docs)
-    broken = tuple(problem.span.start for problem in lexed.diagnostics if problem.severity == "error")
-    piece = parse_piece(source, lexed.tokens, "expression", broken, True)
+    piece = parse_piece(source, lexed.tokens, "expression", lexed.diagnostics, True)
     found = [*lexed.diagnostics, *piece.diagnostics]
     value: Expr | None = None
     if piece.tree is not None:
@@ -91,21 +95,19 @@ def _build_items(
             continue
         item = cast("Header | Use | Decl", builder.build(child))
         is_damaged = isinstance(item, Decl) and any(
-            item.span.start <= problem.span.start <= item.span.end for problem in piece.diagnostics
+            problem.severity == "error" and item.span.start <= problem.span.start <= item.span.end
+            for problem in found
         )
         items.append(replace(item, is_damaged=True) if is_damaged and isinstance(item, Decl) else item)
     return items
 
 
 def _find_too_deep(source: Source, root: Tree[Token]) -> Diagnostic | None:
-    """A report where nesting passes MAX_DEPTH, or None."""
-    heights: dict[int, int] = {}
-    for tree in root.iter_subtrees():
-        height = 1 + max(
-            (heights[id(child)] for child in tree.children if isinstance(child, Tree)), default=0
-        )
-        heights[id(tree)] = height
-        if height > MAX_DEPTH:
+    """A report where nesting first passes MAX_DEPTH, or None."""
+    todo = [(root, 1)]
+    while todo:
+        tree, depth = todo.pop()
+        if depth > MAX_DEPTH:
             start = 0 if tree.meta.empty else tree.meta.start_pos
             return Diagnostic(
                 "too-deep",
@@ -114,6 +116,7 @@ def _find_too_deep(source: Source, root: Tree[Token]) -> Diagnostic | None:
                 Span(source, start, start + 1),
                 hint="give parts of it names of their own",
             )
+        todo.extend((child, depth + 1) for child in reversed(tree.children) if isinstance(child, Tree))
     return None
 
 
@@ -123,8 +126,11 @@ def _read_edition(header: Header | None) -> int | None:
 
 def _check_edition(source: Source, lexed: Tokens, header: Header | None) -> Sequence[Diagnostic]:
     if header is None:
-        if lexed.tokens and lexed.tokens[0].type == "EXG":
-            return ()
+        if any(
+            token.type == "EXG" and is_first_on_line(lexed.tokens, at)
+            for at, token in enumerate(lexed.tokens)
+        ):
+            return ()  # what is wrong with it was said where it stands
         place = get_span(source, lexed.tokens[0]) if lexed.tokens else Span(source, 0, 0)
         message = "the file does not say which edition of the language it is written in"
         return (

@@ -1,27 +1,26 @@
 """Tokens of one piece of a file to a parse tree, whatever mistakes they hold.
 
-At a token that has no place the parser is wound back to the innermost `{ … }` around it: a statement that
-was whole is kept, a broken one is dropped, and parsing goes on at the next line that looks like a statement of
-that block.
+At a token that has no place the parser is wound back to the innermost `{ … }` around it: a statement that was
+whole is kept, a broken one is dropped, and parsing goes on at the next line that looks like a statement.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from lark import Token, Tree
 from lark.exceptions import UnexpectedToken
 
 from exgrpo_compiler.diagnostics import Diagnostic
 from exgrpo_compiler.source import Source
-from exgrpo_compiler.syntax import NAMES, OPENERS, Start, start_parser
+from exgrpo_compiler.syntax import NAMES, OPENERS, STATEMENT_WORDS, Start, find_accepted, start_parser
 from exgrpo_compiler.syntax_errors import Failure, describe_failure
 from exgrpo_compiler.tokens import get_end, get_start, is_first_on_line, match_brackets
 
 _AFTER_STATEMENT_START = NAMES | {"EQUALS", "COLON", "DOT", "LEFT_BRACE"}
 _PARTIAL_LISTS = frozenset({"_members", "_yields"})
+_BRACE_IDS = frozenset({"unclosed-brace", "unopened-brace"})
 _PARTIAL_FILE = frozenset({"header", "_items"})
 
 
@@ -35,10 +34,14 @@ class ParsedPiece(NamedTuple):
 
 
 def parse_piece(
-    source: Source, tokens: Sequence[Token], start: Start, broken: Sequence[int], is_end_of_file: bool
+    source: Source,
+    tokens: Sequence[Token],
+    start: Start,
+    reported: Sequence[Diagnostic],
+    is_end_of_file: bool,
 ) -> ParsedPiece:
-    """Parses tokens; `broken` are the offsets of text that was already reported by the lexer."""
-    return _PieceParser(source, tokens, start, broken, is_end_of_file).parse()
+    """Parses tokens; `reported` is what was already found in their text."""
+    return _PieceParser(source, tokens, start, reported, is_end_of_file).parse()
 
 
 class _PieceParser:
@@ -47,13 +50,13 @@ class _PieceParser:
         source: Source,
         tokens: Sequence[Token],
         start: Start,
-        broken: Sequence[int],
+        reported: Sequence[Diagnostic],
         is_end_of_file: bool,
     ) -> None:
         self.source = source
         self.tokens = tokens
         self.start = start
-        self.broken = broken
+        self.reported = reported
         self.is_end_of_file = is_end_of_file
         self.parser = start_parser(start)
         self.brackets = match_brackets(tokens)
@@ -67,6 +70,10 @@ class _PieceParser:
         index = 0
         while index < len(self.tokens):
             states = list(self.parser.parser_state.state_stack)
+            if self._begins_next_statement(index, states):
+                self._report(index, states)
+                index = self._recover(index)
+                continue
             try:
                 self.parser.feed_token(self.tokens[index])
                 index += 1
@@ -93,7 +100,7 @@ class _PieceParser:
                         return None
                     self._drop_declaration()
                 else:
-                    self._drop_statement(block, len(self.tokens))
+                    self._drop_statement(block, len(self.tokens), is_whole=True)
                     self.parser.feed_token(self._make_token("RIGHT_BRACE", "}"))
 
     def _recover(self, index: int) -> int:
@@ -105,12 +112,25 @@ class _PieceParser:
             self.has_ended_badly = True
             return len(self.tokens)
         opener = self.parser.parser_state.value_stack[block]
-        resume = self._find_resume(index, self.index_at[get_start(opener)])
-        self._drop_statement(block, resume)
+        first = index - 1 if self._continues_name(index) else index
+        resume = self._find_resume(first, self.index_at[get_start(opener)])
+        self._drop_statement(block, resume, is_whole=resume >= index)
         self.last_resume = resume
         return resume
 
+    def _begins_next_statement(self, index: int, states: Sequence[int]) -> bool:
+        """Whether a line begins like `split train` where a value is due: then the value was left out."""
+        if index + 1 >= len(self.tokens) or self.tokens[index].type not in STATEMENT_WORDS:
+            return False
+        is_statement = is_first_on_line(self.tokens, index) and self.tokens[index + 1].type in NAMES
+        return is_statement and "NUMBER" in find_accepted(self.parser, states)
+
     # --- where to go on
+
+    def _continues_name(self, index: int) -> bool:
+        """Whether a `=` or `:` has no place since the name before it was taken for a missing value."""
+        is_sign = self.tokens[index].type in {"EQUALS", "COLON"}
+        return is_sign and index > 0 and is_first_on_line(self.tokens, index - 1)
 
     def _find_resume(self, index: int, block: int) -> int:
         closer = self.brackets.partner.get(block)
@@ -150,7 +170,8 @@ class _PieceParser:
         values = self.parser.parser_state.value_stack
         for at in range(len(values) - 1, -1, -1):
             if _is_token(values[at], "LEFT_BRACE"):
-                return None if at > 0 and _is_token(values[at - 1], "DOT") else at
+                is_import = at > 0 and (_is_token(values[at - 1], "DOT") or _is_token(values[0], "USE"))
+                return None if is_import else at
         return None
 
     def _find_opener(self) -> int | None:
@@ -160,11 +181,11 @@ class _PieceParser:
                 return self.index_at.get(get_start(value))
         return None
 
-    def _drop_statement(self, block: int, resume: int) -> None:
-        """Winds back to the block at `block`, keeping the statement before if it was whole."""
+    def _drop_statement(self, block: int, resume: int, is_whole: bool) -> None:
+        """Winds back to the block at `block`, keeping the statement before if it is whole."""
         state = self.parser.parser_state
         innermost = max(at for at, value in enumerate(state.value_stack) if _is_opener(value))
-        if innermost == block and "SEMICOLON" in self._find_accepted(state.state_stack):
+        if is_whole and innermost == block and "SEMICOLON" in find_accepted(self.parser, state.state_stack):
             self.parser.feed_token(self._make_token("SEMICOLON", ";"))
         keep = block + 1
         if len(state.value_stack) > keep and _is_tree(state.value_stack[keep], _PARTIAL_LISTS):
@@ -172,6 +193,9 @@ class _PieceParser:
         self._unwind(keep, resume)
 
     def _drop_declaration(self) -> None:
+        """Winds back to the declarations before, keeping the last one if it was whole."""
+        if "SEMICOLON" in find_accepted(self.parser, self.parser.parser_state.state_stack):
+            self.parser.feed_token(self._make_token("SEMICOLON", ";"))
         keep = 0
         for value in self.parser.parser_state.value_stack:
             if not _is_tree(value, _PARTIAL_FILE):
@@ -209,12 +233,15 @@ class _PieceParser:
             self.source,
             self.tokens,
             index,
-            self._find_accepted(states),
+            find_accepted(self.parser, states),
             opener,
             opener is not None and opener in self.brackets.partner,
             self.is_end_of_file,
         )
-        self.diagnostics.append(describe_failure(failure))
+        diagnostic = describe_failure(failure)
+        if diagnostic.id in _BRACE_IDS and self._has_unclosed_string():
+            return
+        self.diagnostics.append(diagnostic)
 
     def _is_explained(self, index: int) -> bool:
         """Whether broken text, already reported, stands near enough before the token to be the cause."""
@@ -223,14 +250,17 @@ class _PieceParser:
         previous = self.tokens[max(0, index - 1)]
         start = self.source.line_starts[(previous.line or 1) - 1]
         end = get_end(self.tokens[min(index, len(self.tokens) - 1)])
-        return any(start <= offset <= end for offset in self.broken)
+        return any(start <= problem.span.start <= end for problem in self.reported)
 
-    def _find_accepted(self, states: Sequence[int]) -> frozenset[str]:
-        """Terminals possible before the offending one had any effect on the parser."""
-        probe: Any = copy(self.parser)
-        probe.parser_state.state_stack = list(states)
-        probe.parser_state.value_stack = [None] * (len(states) - 1)
-        return frozenset(probe.accepts())
+    def _has_unclosed_string(self) -> bool:
+        """Whether a string ran on in this piece: then it may hold the bracket that is missed."""
+        return has_unclosed_string(self.tokens, self.reported)
+
+
+def has_unclosed_string(tokens: Sequence[Token], reported: Sequence[Diagnostic]) -> bool:
+    """Whether a report about an unclosed string falls among the tokens."""
+    ids = (problem for problem in reported if problem.id == "unclosed-string")
+    return any(get_start(tokens[0]) <= problem.span.start <= get_end(tokens[-1]) for problem in ids)
 
 
 def _is_token(value: object, terminal: str) -> bool:

@@ -15,18 +15,20 @@ from __future__ import annotations
 import json
 import unicodedata
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from exgrpo_compiler.diagnostics import Diagnostic
 from exgrpo_compiler.source import Span
 
 _TAB_WIDTH = 4
+_MAX_LINE = 160
 _RESET = "\x1b[0m"
 _STYLES = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "label": "\x1b[1;34m", "bold": "\x1b[1m"}
 _SEVERITY_NUMBERS = {"error": 1, "warning": 2}
 
 
 def render_human(diagnostics: Sequence[Diagnostic], color: bool) -> str:
-    """Every diagnostic with its source lines, then a summary; an empty text if there is none. Ends without a break."""
+    """Every diagnostic with its source lines, then a summary; an empty text if there is none."""
     if not diagnostics:
         return ""
     blocks = [_render_diagnostic(diagnostic, color) for diagnostic in diagnostics]
@@ -48,12 +50,12 @@ def summarize(diagnostics: Sequence[Diagnostic]) -> str:
 
 
 def render_json(diagnostics: Sequence[Diagnostic]) -> str:
-    """One object a line, shaped as a diagnostic of the Language Server Protocol with the `uri` of its file."""
+    """One object a line, in the shape of a Language Server Protocol diagnostic and its file's `uri`."""
     return "\n".join(json.dumps(convert_to_lsp(diagnostic), ensure_ascii=False) for diagnostic in diagnostics)
 
 
 def convert_to_lsp(diagnostic: Diagnostic) -> dict[str, object]:
-    """A diagnostic in the shape of the Language Server Protocol: positions from 0, columns in UTF-16 units."""
+    """A Language Server Protocol diagnostic: lines from 0, columns from 0 in UTF-16 units."""
     related = [
         {
             "location": {"uri": label.span.source.name, "range": convert_range(label.span)},
@@ -84,44 +86,72 @@ def _convert_position(span: Span, offset: int) -> dict[str, int]:
     return {"line": position.line - 1, "character": len(before.encode("utf-16-le", "surrogatepass")) // 2}
 
 
+class _Mark(NamedTuple):
+    span: Span
+    sign: str
+    text: str
+    style: str
+
+
 def _render_diagnostic(diagnostic: Diagnostic, color: bool) -> str:
     severity = diagnostic.severity
     lines = [
         _paint(f"{severity}[{diagnostic.id}]", severity, color)
         + _paint(f": {_clean(diagnostic.message)}", "bold", color)
     ]
-    spans = [diagnostic.span, *(label.span for label in diagnostic.labels)]
-    gutter = max(len(str(span.source.locate(span.start).line)) for span in spans)
-    lines.extend(_render_place(diagnostic.span, "^", "", gutter, severity, color))
-    for label in diagnostic.labels:
-        lines.extend(_render_place(label.span, "-", label.text, gutter, "label", color))
+    marks = [_Mark(diagnostic.span, "^", "", severity)]
+    marks.extend(_Mark(label.span, "-", label.text, "label") for label in diagnostic.labels)
+    gutter = max(len(str(_get_line_number(mark.span))) for mark in marks)
+    places: dict[tuple[str, int], list[_Mark]] = {}
+    for mark in marks:
+        places.setdefault((mark.span.source.name, _get_line_number(mark.span)), []).append(mark)
+    for together in places.values():
+        lines.extend(_render_place(together, gutter, color))
     if diagnostic.hint is not None:
         lines.append(f"{' ' * gutter} = hint: {_clean(diagnostic.hint)}")
     return "\n".join(lines)
 
 
-def _render_place(span: Span, mark: str, text: str, gutter: int, style: str, color: bool) -> list[str]:
-    """File and line of a span, the line, and marks below it; marks stop where the line does."""
+def _get_line_number(span: Span) -> int:
+    return span.source.locate(span.start).line
+
+
+def _render_place(marks: Sequence[_Mark], gutter: int, color: bool) -> list[str]:
+    """File and line of spans that begin on the same line, the line, and under it a row of marks for each."""
+    span = marks[0].span
     position = span.source.locate(span.start)
     line = span.source.get_line(position.line)
-    start = min(position.column - 1, len(line))
-    stop = max(start, min(len(line), start + span.end - span.start))
-    indent = measure_width(line[:start])
-    width = max(1, measure_width(line[:stop]) - indent)
-    marks = mark * width + (f" {_clean(text)}" if text else "")
     bar = _paint("|", "label", color)
-    return [
+    window = _find_window(line, position.column - 1)
+    lines = [
         f"{' ' * gutter}{_paint('-->', 'label', color)} {span.source.name}:{position.line}:{position.column}",
         f"{' ' * gutter} {bar}",
-        f"{_paint(str(position.line).rjust(gutter), 'label', color)} {bar} {_clean(line)}".rstrip(),
-        f"{' ' * gutter} {bar} {' ' * indent}{_paint(marks, style, color)}",
+        f"{_paint(str(position.line).rjust(gutter), 'label', color)} {bar} {_clean(line[window])}".rstrip(),
     ]
+    for mark in marks:
+        first = span.source.locate(mark.span.start).column - 1
+        shown = line[window]
+        start = min(max(0, first - window.start), len(shown))
+        stop = max(start, min(len(shown), start + mark.span.end - mark.span.start))
+        indent = measure_width(shown[:start])
+        width = max(1, measure_width(shown[:stop]) - indent)
+        text = mark.sign * width + (f" {_clean(mark.text)}" if mark.text else "")
+        lines.append(f"{' ' * gutter} {bar} {' ' * indent}{_paint(text, mark.style, color)}")
+    return lines
+
+
+def _find_window(line: str, column: int) -> slice:
+    """The part of a line that is shown: all of it, or what stands around `column` where it is very long."""
+    if len(line) <= _MAX_LINE:
+        return slice(0, len(line))
+    start = max(0, min(column - _MAX_LINE // 2, len(line) - _MAX_LINE))
+    return slice(start, start + _MAX_LINE)
 
 
 def measure_width(text: str) -> int:
-    """Columns that a terminal needs for a text, tabs shown as spaces up to the next stop.
+    r"""Columns that a terminal needs for a text, tabs shown as spaces up to the next stop.
 
-    >>> measure_width("a\\t界")
+    >>> measure_width("a\t界")
     6
     """
     width = 0

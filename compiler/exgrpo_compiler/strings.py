@@ -1,9 +1,9 @@
 r"""String literals: from what stands in the source to the text that it means, character by character.
 
-`"…"` resolves the escapes `\n \t \" \\ \u{…}`; `\"\"\"…\"\"\"` removes the margin that the closing fence sets; backticks
-keep everything. `Text.offsets` says for each character of the value where in the source it stands, so that a mistake
-inside a template is shown at its place. Carriage returns before a line feed are dropped from block strings: a spec means the
-same whichever line ends it was checked out with.
+`"…"` resolves the escapes `\n \t \" \\ \u{…}`; a block string (three quotes) removes the margin that its
+closing fence sets; backticks keep everything. `Text.offsets` says for each character of the value where in the
+source it stands, so that a mistake inside a template is shown at its place. Carriage returns before a line feed
+are dropped from block strings: a spec means the same whichever line ends it was checked out with.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Decoded(NamedTuple):
 
 
 def decode_string(source: Source, terminal: str, span: Span) -> Decoded:
-    """The value of a literal of terminal STRING, BLOCK_STRING or RAW_STRING; its closing quote may be missing."""
+    """The value of a STRING, BLOCK_STRING or RAW_STRING; its closing quote may be missing."""
     if terminal == "BLOCK_STRING":
         return _decode_block(source, span)
     if terminal == "RAW_STRING":

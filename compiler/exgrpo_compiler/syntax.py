@@ -1,17 +1,18 @@
 """The grammar as a parser, and what its terminals are called.
 
-The grammar of record is `grammar/exg.lark`; nothing here adds to what it accepts. It is built once, when first
-needed. Its LALR(1) table has no conflict (a test builds it in debug mode and listens).
+The grammar of record is `grammar/exg.lark`; nothing here adds to what it accepts. It is built once, when
+first needed. Its LALR(1) table has no conflict (a test builds it in debug mode and listens).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
-from typing import Literal
+from typing import Any, Literal
 
 from lark import Lark, Token
+from lark.parsers.lalr_analysis import Shift
 from lark.parsers.lalr_interactive_parser import InteractiveParser
 
 Start = Literal["file", "expression"]
@@ -125,3 +126,21 @@ def lex_text(text: str) -> Iterable[Token]:
 def start_parser(start: Start) -> InteractiveParser:
     """A parser at the beginning of a file or an expression, to be fed token by token."""
     return _load_parser().parse_interactive(start=start)
+
+
+def find_accepted(parser: InteractiveParser, states: Sequence[int]) -> frozenset[str]:
+    """Terminals that a parser with this stack of states can take, found without feeding it any."""
+    table = parser.parser_state.parse_conf.parse_table.states
+    candidates = (terminal for terminal in table[states[-1]] if terminal.isupper() and terminal != "$END")
+    return frozenset(terminal for terminal in candidates if _can_take(table, list(states), terminal))
+
+
+def _can_take(table: Mapping[int, Mapping[str, tuple[Any, Any]]], states: list[int], terminal: str) -> bool:
+    """Whether the reductions that a terminal causes end in its shift; LALR tables may find out late."""
+    while terminal in table[states[-1]]:
+        action, rule = table[states[-1]][terminal]
+        if action is Shift:
+            return True
+        del states[len(states) - len(rule.expansion) :]
+        states.append(table[states[-1]][rule.origin.name][1])
+    return False

@@ -1,8 +1,8 @@
-"""Words for syntax errors. No terminal of the grammar is ever named; what was expected is said in the author's terms."""
+"""Words for syntax errors. No terminal of the grammar is ever named: the words are the author's."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from lark import Token
@@ -23,8 +23,10 @@ from exgrpo_compiler.tokens import get_end, get_span, is_first_on_line
 
 _DECLARATION_WORDS = ("use", *sorted(kind.lower() for kind in KINDS))
 _BLOCK_WORDS = (*sorted(word.lower() for word in STATEMENT_WORDS), "user", "for", "lora", "variant", "price")
-_VALUE_START = {"NUMBER", "STRING", "NOT", "LEFT_PAREN"}
-_WORDS = {"WHERE": "where", "ELSE": "else", "IN": "in", "OF": "of", "AS": "as", "FIELD": "field"}
+_VALUE_START = {"NUMBER", "STRING", "LEFT_PAREN"}
+_DECLARATION_HINT = "a declaration begins with a word such as `dataset`, `model`, `reward` or `task`"
+_WORDS = {"WHERE": "where", "IN": "in", "OF": "of", "AS": "as", "FIELD": "field"}
+_OPERATORS = frozenset({"PLUS", "MINUS", "STAR", "SLASH", "PIPE", "DOT", "RANGE"})
 
 
 class Failure(NamedTuple):
@@ -46,7 +48,14 @@ class Failure(NamedTuple):
 
 def describe_failure(failure: Failure) -> Diagnostic:
     """The most specific report for a failure."""
-    for describe in (_describe_end, _describe_bracket, _describe_equals, _describe_word, _describe_statement):
+    for describe in (
+        _describe_end,
+        _describe_bracket,
+        _describe_equals,
+        _describe_word,
+        _describe_name,
+        _describe_statement,
+    ):
         diagnostic = describe(failure)
         if diagnostic is not None:
             return diagnostic
@@ -61,10 +70,18 @@ def _get_token(failure: Failure, step: int = 0) -> Token | None:
 def _get_place(failure: Failure) -> Span:
     """The offending token, or the point after the last one."""
     token = _get_token(failure)
-    if token is not None:
-        return get_span(failure.source, token)
-    end = get_end(failure.tokens[-1]) if failure.tokens else 0
+    return _get_gap(failure) if token is None else get_span(failure.source, token)
+
+
+def _get_gap(failure: Failure) -> Span:
+    """The point after the token before the offending one."""
+    previous = _get_token(failure, -1)
+    end = 0 if previous is None else get_end(previous)
     return Span(failure.source, end, end)
+
+
+def _is_first_on_line(failure: Failure) -> bool:
+    return 0 < failure.at < len(failure.tokens) and is_first_on_line(failure.tokens, failure.at)
 
 
 def _report(
@@ -73,7 +90,8 @@ def _report(
     return Diagnostic("syntax-error", "error", message, _get_place(failure), labels, hint)
 
 
-def _report_unclosed(failure: Failure, opener: Token, place: Span) -> Diagnostic:
+def _report_unclosed(failure: Failure, opener: Token) -> Diagnostic:
+    place = _get_gap(failure) if _is_first_on_line(failure) else _get_place(failure)
     closer = PUNCTUATION[OPENERS[opener.type]]
     label = Label(get_span(failure.source, opener), f"this `{opener}` is still open")
     return Diagnostic("unclosed-brace", "error", f"expected `{closer}` to close `{opener}`", place, (label,))
@@ -82,7 +100,7 @@ def _report_unclosed(failure: Failure, opener: Token, place: Span) -> Diagnostic
 def _describe_end(failure: Failure) -> Diagnostic | None:
     if failure.at < len(failure.tokens) or failure.opener is None:
         return None
-    return _report_unclosed(failure, failure.tokens[failure.opener], _get_place(failure))
+    return _report_unclosed(failure, failure.tokens[failure.opener])
 
 
 def _describe_bracket(failure: Failure) -> Diagnostic | None:
@@ -91,14 +109,16 @@ def _describe_bracket(failure: Failure) -> Diagnostic | None:
         return None
     opener = None if failure.opener is None else failure.tokens[failure.opener]
     if token.type in CLOSERS:
-        if opener is None:
-            return _report(failure, f"this `{token}` closes nothing")
+        if opener is None or (opener.type != CLOSERS[token.type] and failure.is_opener_closed):
+            return Diagnostic(
+                "unopened-brace", "error", f"this `{token}` closes nothing", _get_place(failure)
+            )
         if opener.type != CLOSERS[token.type] and OPENERS[opener.type] in failure.accepts:
-            return _report_unclosed(failure, opener, _get_place(failure))
+            return _report_unclosed(failure, opener)
         return None
     is_broken_off = opener is not None and opener.type != "LEFT_BRACE" and not failure.is_opener_closed
-    if is_broken_off and opener is not None and is_first_on_line(failure.tokens, failure.at):
-        return _report_unclosed(failure, opener, _get_place(failure))
+    if is_broken_off and opener is not None and (_is_first_on_line(failure) or token.type == "LEFT_BRACE"):
+        return _report_unclosed(failure, opener)
     if token.type == "LEFT_BRACKET" and "LEFT_PAREN" in failure.accepts and "NUMBER" not in failure.accepts:
         return _report(
             failure, "a value cannot be indexed with `[ ]`", "the pipes `first` and `last` take from a list"
@@ -111,9 +131,13 @@ def _describe_equals(failure: Failure) -> Diagnostic | None:
     if token is None or token.type != "EQUALS" or previous is None:
         return None
     opener = None if failure.opener is None else failure.tokens[failure.opener]
-    if before is not None and before.type == "EQUALS" and is_first_on_line(failure.tokens, failure.at - 1):
-        place = Span(failure.source, get_end(before), get_end(before))
-        return Diagnostic("syntax-error", "error", "expected a value after this `=`", place)
+    if before is not None and is_first_on_line(failure.tokens, failure.at - 1):
+        earlier = failure._replace(at=failure.at - 1)
+        if opener is before and not failure.is_opener_closed:
+            return _report_unclosed(earlier, opener)
+        return Diagnostic(
+            "syntax-error", "error", f"expected a value after this `{before}`", _get_gap(earlier)
+        )
     if (
         opener is not None
         and opener.type == "LEFT_PAREN"
@@ -136,38 +160,65 @@ def _describe_word(failure: Failure) -> Diagnostic | None:
 
 
 def _describe_statement(failure: Failure) -> Diagnostic | None:
-    token, previous = _get_token(failure), _get_token(failure, -1)
+    token, previous, before = (_get_token(failure, step) for step in (0, -1, -2))
     if token is None:
         return None
+    if token.type == "EXG" and failure.opener is None and "DATASET" in failure.accepts:
+        return _report(failure, "the header stands at the top of the file, and once")
     if "DATASET" in failure.accepts and "NAME" not in failure.accepts and failure.opener is None:
-        hint = suggest_name(str(token), _DECLARATION_WORDS)
-        hint = hint or "a declaration begins with one of " + _join(
-            [f"`{word}`" for word in _DECLARATION_WORDS]
-        )
+        hint = suggest_name(str(token), _DECLARATION_WORDS) or _DECLARATION_HINT
         return _report(failure, f"expected a declaration, found {describe_token(token)}", hint)
-    is_after_words = previous is not None and previous.type in NAMES and "LEFT_BRACE" in failure.accepts
-    if is_after_words and failure.accepts <= {"LEFT_BRACE"}:
-        first = _get_token(failure, -2)
-        hint = suggest_name(str(first), _BLOCK_WORDS) if first is not None else None
-        if first is not None and hint is not None:
-            span = get_span(failure.source, first)
-            return Diagnostic("syntax-error", "error", f"`{first}` begins no statement", span, hint=hint)
+    if previous is None or previous.type not in NAMES or "LEFT_BRACE" not in failure.accepts:
+        return None
+    if failure.accepts == {"LEFT_BRACE"} and before is not None and before.type in NAMES:
+        return _report_no_statement(failure, before)
+    is_alone = failure.accepts >= {"EQUALS", "COLON", "NAME"} and failure.opener is not None
+    return _report_no_statement(failure, previous) if is_alone else None
+
+
+def _report_no_statement(failure: Failure, word: Token) -> Diagnostic:
+    hint = suggest_name(str(word), _BLOCK_WORDS) or "a setting is written `name = value`"
+    place = get_span(failure.source, word)
+    return Diagnostic("syntax-error", "error", f"`{word}` begins no statement", place, hint=hint)
+
+
+def _describe_name(failure: Failure) -> Diagnostic | None:
+    previous = _get_token(failure, -1)
+    if previous is None:
+        return None
+    if previous.type == "EXG" and failure.accepts == {"NUMBER"}:
+        place = _get_gap(failure)
+        return Diagnostic("syntax-error", "error", "expected the number of the edition after `exg`", place)
+    if previous.type in STATEMENT_WORDS and failure.accepts >= {"NAME", "EQUALS"}:
+        return _report(failure, f"expected a name after `{previous}`")
     return None
 
 
 def _describe_expected(failure: Failure) -> Diagnostic:
     token = _get_token(failure)
-    if token is None:
-        where = "the end of the file" if failure.is_end_of_file else "the next declaration"
-        found = where
-    else:
-        found = describe_token(token)
     expected = describe_terminals(failure.accepts)
     hint: str | None = None
     if "ELSE" in failure.accepts and "IF" not in failure.accepts and "COMPARISON" in failure.accepts:
         hint = "a conditional needs both branches: `a if condition else b`"
         expected = "`else`"
-    return _report(failure, f"expected {expected}, found {found}", hint)
+    elif failure.accepts == {"COLON"}:
+        hint = "a type follows the name, as in `question: text`"
+    elif failure.accepts == {"STRING"}:
+        hint = "a test is named by a sentence in quotes"
+    elif token is not None and token.type == "DOT":
+        hint = "a number begins with a digit: `0.5`"
+    if token is None:
+        found = "the file ends" if failure.is_end_of_file else "the next declaration begins"
+        return _report(failure, f"expected {expected}, but {found}", hint)
+    if _is_first_on_line(failure):
+        return Diagnostic(
+            "syntax-error",
+            "error",
+            f"expected {expected} at the end of this line",
+            _get_gap(failure),
+            hint=hint,
+        )
+    return _report(failure, f"expected {expected}, found {describe_token(token)}", hint)
 
 
 def describe_token(token: Token) -> str:
@@ -183,35 +234,42 @@ def describe_token(token: Token) -> str:
 
 def describe_terminals(accepts: frozenset[str]) -> str:
     """What was possible, in words, most telling first."""
-    words: list[str] = []
-    if accepts >= _VALUE_START:
-        words.append("a value")
-    elif accepts >= {"NAME", "FOR"}:
-        words.append("a statement")
-    elif "NAME" in accepts:
-        words.append("a name")
-    elif accepts >= {"DATASET", "USE"}:
-        words.append("a declaration")
-    elif "STRING" in accepts:
-        words.append("a string")
-    elif "NUMBER" in accepts:
-        words.append("a number")
-    if "NAME" in accepts and "STRING" in accepts and not accepts >= _VALUE_START:
-        words.append("a string")
+    is_value = accepts >= _VALUE_START
     is_after_value = "COMPARISON" in accepts or "PLUS" in accepts
-    for terminal, sign in PUNCTUATION.items():
-        is_operator = terminal in {"PLUS", "MINUS", "STAR", "SLASH", "PIPE", "DOT", "RANGE"}
-        is_value = terminal in OPENERS and ("a value" in words or is_after_value)
-        is_separator = terminal == "SEMICOLON" and len(words) > 0
-        if terminal in accepts and not is_value and not is_separator and not (is_operator and is_after_value):
-            words.append(f"`{sign}`")
+    words = list(_describe_classes(accepts))
+    hidden = {"SEMICOLON"} if words else set()
+    if accepts & CLOSERS.keys():
+        hidden |= {"DOT", *OPENERS}
+    if is_value or is_after_value:
+        hidden |= OPENERS.keys() | _OPERATORS
+    if "FOR" in accepts:
+        hidden |= {"COMMA", *OPENERS}
+    if accepts >= {"COMMA", "RIGHT_PAREN"}:
+        hidden |= {"COLON", "WHERE"}
+    words.extend(f"`{sign}`" for terminal, sign in PUNCTUATION.items() if terminal in accepts - hidden)
     if "NAME" not in accepts:
-        words.extend(
-            f"`{word}`" for terminal, word in _WORDS.items() if terminal in accepts and terminal != "ELSE"
-        )
+        words.extend(f"`{word}`" for terminal, word in _WORDS.items() if terminal in accepts - hidden)
     if not words and is_after_value:
         words.append("an operator")
     return _join(words[:5], "or") if words else "nothing more"
+
+
+def _describe_classes(accepts: frozenset[str]) -> Iterator[str]:
+    if accepts >= _VALUE_START:
+        yield "a value"
+        return
+    if accepts >= {"NAME", "FOR"}:
+        if "COMPARISON" in accepts:
+            yield "an operator"
+        yield "a statement"
+    elif "NAME" in accepts:
+        yield "a name"
+    elif accepts >= {"DATASET", "USE"}:
+        yield "a declaration"
+    if "STRING" in accepts:
+        yield "a string"
+    elif "NUMBER" in accepts:
+        yield "a number"
 
 
 def _join(words: Sequence[str], conjunction: str = "and") -> str:

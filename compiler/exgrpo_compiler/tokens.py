@@ -1,4 +1,4 @@
-"""Source text to tokens that a parser can be fed, with comments set aside and broken text reported and replaced.
+"""Source text to tokens for the parser; comments are set aside, broken text is reported and replaced.
 
 A broken piece (an unclosed string, `&&`, a curly quote) is reported once, here, and stands in the stream as
 what its author most likely meant, so that the parser does not report it again.
@@ -54,6 +54,7 @@ def read_tokens(source: Source) -> Tokens:
     docs: dict[int, Doc] = {}
     pending: list[Token] = []
     problems: list[Diagnostic] = []
+    swarm_line: int | None = None  # strange characters come in swarms: one report a line
     for token in lex_text(source.text):
         if token.type == "COMMENT":
             comments.append(Comment(token[2:].strip(), get_span(source, token)))
@@ -66,7 +67,10 @@ def read_tokens(source: Source) -> Tokens:
             continue
         if token.type in BROKEN:
             problem, replacement = _mend_token(source, token)
-            _add_problem(problems, problem)
+            is_swarm = token.type == "BAD_CHARACTER" and token.line == swarm_line
+            if problem is not None and not is_swarm:
+                problems.append(problem)
+            swarm_line = token.line if token.type == "BAD_CHARACTER" else swarm_line
             if replacement is None:
                 continue
             token = replacement
@@ -126,17 +130,6 @@ def _join_doc(source: Source, pending: Sequence[Token]) -> Doc:
     lines = [token[3:].removeprefix(" ").rstrip() for token in pending]
     span = get_span(source, pending[0]).to(get_span(source, pending[-1]))
     return Doc("\n".join(lines), span)
-
-
-def _add_problem(problems: list[Diagnostic], problem: Diagnostic | None) -> None:
-    """Adds a problem, but strange characters only once a line: they come in swarms."""
-    if problem is None:
-        return
-    if problem.id == "bad-character" and problems and problems[-1].id == "bad-character":
-        last = problems[-1].span
-        if last.source.locate(last.start).line == problem.span.source.locate(problem.span.start).line:
-            return
-    problems.append(problem)
 
 
 def _report_name(source: Source, token: Token) -> Diagnostic:
