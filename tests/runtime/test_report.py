@@ -376,6 +376,28 @@ def test_an_evaluation_without_a_score_is_no_accuracy(tmp_path: Path) -> None:
     assert "No accuracy was measured: “test” scored no answer." in read_page(run_dir).text
 
 
+def test_a_state_without_a_score_is_named(tmp_path: Path) -> None:
+    run_dir = make_run(tmp_path / "run")
+    edit_json(
+        run_dir / "stages" / "05-test" / "accuracy.json",
+        lambda lines: lines[0].update(n=0, mean=None, low=None, high=None, unscored=400),
+    )
+    text = read_page(run_dir).text
+    assert "No answer had a score before any training." in text
+    assert "after base 31.2 %" in text
+
+
+def test_a_rollout_without_the_deciding_term_is_neither_right_nor_wrong(tmp_path: Path) -> None:
+    run_dir = make_run(tmp_path / "run", steps=1)
+    path = run_dir / "stages" / "04-train" / "rollouts.jsonl"
+    line = json.loads(path.read_text().splitlines()[0])
+    line["terms"]["outcome"] = None
+    path.write_text(json.dumps({**line, "trained": False, "advantage": None}) + "\n")
+    page = read_page(run_dir)
+    assert page.count("span", class_="verdict unscored") == 1
+    assert "it has no advantage and is not trained on" in page.text
+
+
 def test_the_page_of_a_long_run_stays_small(tmp_path: Path) -> None:
     text = write_report(make_run(tmp_path / "run", steps=1000)).read_text("utf-8")
     assert len(text) < 700_000

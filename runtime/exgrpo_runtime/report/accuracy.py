@@ -28,7 +28,7 @@ class State(NamedTuple):
     @property
     def label(self) -> str:
         """The state in words."""
-        return "before any training" if self.after == "initial" else f"after {self.after}"
+        return _label_state({"after": self.after})
 
 
 class Row(NamedTuple):
@@ -52,6 +52,8 @@ class Evaluation(NamedTuple):
     states: tuple[State, ...]
     rows: tuple[Row, ...]
     axis: Markup
+    unscored: tuple[str, ...]
+    """States without a single score, in words."""
     changes: Changes | None
 
 
@@ -112,6 +114,7 @@ def _describe_evaluation(record: RunRecord, stage: StageRecord) -> Evaluation:
         states=tuple(states),
         rows=tuple(_make_row(state, top, is_last=state is states[-1]) for state in states),
         axis=bars.draw_share_axis(top),
+        unscored=tuple(_label_state(entry) for entry in entries if as_number(entry.get("mean")) is None),
         changes=changes,
     )
 
@@ -137,6 +140,11 @@ def _read_state(entry: Mapping[str, Any]) -> State | None:
         unscored=as_count(entry.get("unscored")),
         truncated=as_count(entry.get("truncated")),
     )
+
+
+def _label_state(entry: Mapping[str, Any]) -> str:
+    after = str(entry.get("after", ""))
+    return "before any training" if after == "initial" else f"after {after}"
 
 
 def _make_row(state: State, top: float, *, is_last: bool) -> Row:

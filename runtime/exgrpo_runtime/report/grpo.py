@@ -159,9 +159,11 @@ def _draw_scenarios(metrics: Metrics, names: Iterable[str], window: int) -> tupl
     drawn = []
     for name in names:
         lines = [trace(scenario, metrics, read_figure("scenarios", scenario, name)) for scenario in scenarios]
-        lines = [line for line in lines if line.points][: charts.NUM_COLOURS]
+        lines = [line for line in lines if line.points]
+        left_out, lines = lines[charts.NUM_COLOURS :], lines[: charts.NUM_COLOURS]
         if len({line.points for line in lines}) > 1:
             note = "mean over a scenario\u2019s rollouts"
+            note += f"; not drawn: {', '.join(line.name for line in left_out)}" if left_out else ""
             drawn.append(charts.draw_lines(name, note, lines, window, from_zero=True, raw=len(lines) == 2))
     return tuple(drawn)
 
