@@ -21,7 +21,7 @@ def describe_stage(stage: StageResult) -> str:
 def _describe_data(summary: Mapping[str, Any]) -> str:
     parts = []
     for name, dataset in summary["datasets"].items():
-        splits = ", ".join(f"{counts['rows']} {split}" for split, counts in dataset["splits"].items())
+        splits = ", ".join(f"{counts['valid']} {split}" for split, counts in dataset["splits"].items())
         rejected = sum(counts["rejected"] for counts in dataset["splits"].values())
         parts.append(f"{name}: {splits} rows" + (f", {rejected} rejected" if rejected else ""))
     return "; ".join(parts)

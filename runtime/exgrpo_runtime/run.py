@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -298,8 +299,8 @@ def _close_run(run_dir: RunDir, state: _State, status: str, exit_code: int, erro
     """Leaves result.json and a report behind a run that stopped; never hides the reason that it stopped for."""
     try:
         _write_result(run_dir, state, status, exit_code, error)
-    except OSError:
-        return  # the disk that failed the run cannot take its obituary either
+    except Exception:
+        return  # neither a full disk nor a page that cannot be drawn may hide why the run stopped
 
 
 def _write_result(run_dir: RunDir, state: _State, status: str, exit_code: int, error: str | None) -> None:
@@ -322,6 +323,4 @@ def _write_result(run_dir: RunDir, state: _State, status: str, exit_code: int, e
 
 
 def _write_lines(path: Path, values: list[Any]) -> None:
-    import json
-
     write_text(path, "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values))
