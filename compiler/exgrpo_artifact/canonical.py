@@ -20,13 +20,16 @@ def to_plain(value: Any) -> Any:
     return value
 
 
-def dump_canonical(value: Any) -> str:
+def dump_canonical(value: Any, *, sort_keys: bool = True) -> str:
     r"""Readable canonical JSON: sorted keys, two-space indent, LF, one final newline, no NaN.
+
+    Without `sort_keys` the keys keep the value's own order: where that order says something, as for splits that take shares of the
+    rows one after the other, it is part of the value.
 
     >>> dump_canonical({"b": 1, "a": [1.5]})
     '{\n  "a": [\n    1.5\n  ],\n  "b": 1\n}\n'
     """
-    return json.dumps(to_plain(value), sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(to_plain(value), sort_keys=sort_keys, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def hash_text(text: str) -> str:

@@ -71,6 +71,8 @@ class Split(Frozen):
 
     part: str | None = None
     fraction: float | None = None
+    start: float | None = None
+    """With `fraction`: the fraction of the rows that earlier splits take."""
 
 
 class DataField(Frozen):

@@ -1,0 +1,316 @@
+"""What the language knows by itself: functions, answer kinds, and the settings of models and stages with their defaults.
+
+One table for each, from which checks are made. A default stands here and nowhere else; the artifact has it written out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from exgrpo_compiler.value_types import ANY, BOOL, INT, NUMBER, TEXT, Type, list_of
+
+# --- functions ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Param:
+    """A parameter. `same_unit` parameters of one function must agree in their unit."""
+
+    name: str
+    type: Type
+    is_required: bool = True
+    same_unit: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A pure function; its artifact form is a `call` node with its name. `keeps_unit`: the result has the unit too."""
+
+    name: str
+    params: tuple[Param, ...]
+    result: Type
+    keeps_unit: bool = False
+    is_filter: bool = False
+    """Whether templates and field pipes have it."""
+    is_variadic: bool = False
+
+
+_X = Param("x", NUMBER, same_unit=True)
+_TEXT = Param("text", TEXT)
+_LIST = Param("list", list_of(ANY))
+
+FUNCTIONS: Final[Mapping[str, Function]] = {
+    function.name: function
+    for function in (
+        Function("before", (_TEXT, Param("mark", TEXT)), TEXT, is_filter=True),
+        Function("after", (_TEXT, Param("mark", TEXT)), TEXT, is_filter=True),
+        Function("strip", (_TEXT,), TEXT, is_filter=True),
+        Function("lower", (_TEXT,), TEXT, is_filter=True),
+        Function("words", (_TEXT,), INT, is_filter=True),
+        Function("sentences", (_TEXT,), INT, is_filter=True),
+        Function("lines", (_TEXT,), list_of(TEXT), is_filter=True),
+        Function("number", (Param("x", ANY),), NUMBER, is_filter=True),
+        Function("first", (_LIST,), ANY, is_filter=True),
+        Function("last", (_LIST,), ANY, is_filter=True),
+        Function("json", (_TEXT,), ANY, is_filter=True),
+        Function(
+            "round", (Param("x", NUMBER), Param("digits", INT, is_required=False)), NUMBER, is_filter=True
+        ),
+        Function("shuffle", (_LIST, Param("seed", INT)), list_of(ANY), is_filter=True),
+        Function("contains", (_TEXT, Param("needle", TEXT)), NUMBER),
+        Function(
+            "clip", (_X, Param("a", NUMBER, same_unit=True), Param("b", NUMBER, same_unit=True)), NUMBER, True
+        ),
+        Function(
+            "ramp", (_X, Param("from", NUMBER, same_unit=True), Param("to", NUMBER, same_unit=True)), NUMBER
+        ),
+        Function("abs", (_X,), NUMBER, True),
+        Function("min", (_X, Param("y", NUMBER, same_unit=True)), NUMBER, True, is_variadic=True),
+        Function("max", (_X, Param("y", NUMBER, same_unit=True)), NUMBER, True, is_variadic=True),
+        Function(
+            "mod", (Param("a", NUMBER, same_unit=True), Param("b", NUMBER, same_unit=True)), NUMBER, True
+        ),
+        Function("bernoulli", (Param("p", NUMBER),), NUMBER),
+    )
+}
+"""Functions whose meaning is `exgrpo_artifact.operations`."""
+
+FILTERS: Final[Mapping[str, Function]] = {name: item for name, item in FUNCTIONS.items() if item.is_filter}
+"""Template filters and field pipes."""
+
+AGGREGATES: Final = ("mean", "max", "min", "count", "any", "all")
+"""Lift exactly one level; `min` and `max` of two or more values are plain functions."""
+
+OUTCOMES: Final = ("matches", "format")
+FILTER_CALLS: Final = ("agrees", "solved")
+JUDGES: Final = ("score", "same")
+
+PLANNED: Final = frozenset({"similarity", "majority", "both", "duplicate", "declassify", "logp", "replay"})
+"""Builtins of edition 1 that this version does not have yet; naming one says so."""
+
+ANSWER_KINDS: Final = (
+    "number.last",
+    "number.boxed",
+    "math.boxed",
+    "choice.letter",
+    "yesno.last",
+    "date.last",
+    "text.exact",
+    "text.normalized",
+)
+
+_EXAMPLE_TYPE: Final = Type("record", fields=(("question", TEXT), ("probe", TEXT)), title="an example")
+RULE_TYPE: Final = Type(
+    "record",
+    fields=(("name", TEXT), ("instruction", TEXT), ("doc", TEXT), ("examples", list_of(_EXAMPLE_TYPE))),
+    title="the rule",
+)
+"""What `rule` is in the prompt of a probes block."""
+
+ASKABLE: Final = ("openai", "plugin")
+"""Kinds of models that requests can be sent to: teachers and judges."""
+TRAINABLE: Final = ("hf", "scratch")
+"""Kinds of models that can be students."""
+
+LOOP_TYPE: Final = Type(
+    "record",
+    fields=(("index", INT), ("index0", INT), ("first", BOOL), ("last", BOOL), ("length", INT)),
+    title="the loop",
+)
+"""`loop` inside a template's `for`."""
+
+ROLLOUT_FIELDS: Final = ("scenario", "tokens", "turns")
+RESERVED_TURNS: Final = frozenset(ROLLOUT_FIELDS)
+
+# --- settings -----------------------------------------------------------------------------------------------
+
+
+class _Required:
+    """Marks a setting without a default."""
+
+
+REQUIRED: Final = _Required()
+
+Due = Literal[
+    "int", "number", "text", "texts", "choice", "env", "text-or-env", "counts", "shares", "names", "ref"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A named value of a model or a stage: what may stand there and what holds where nothing does.
+
+    `low` and `high` are inclusive; `above` is an exclusive lower bound. `choices` maps what is written to what it means.
+    """
+
+    name: str
+    due: Due
+    default: Any = REQUIRED
+    unit: str | None = None
+    low: float | None = None
+    high: float | None = None
+    above: float | None = None
+    choices: Mapping[str, str] | None = None
+
+    @property
+    def is_required(self) -> bool:
+        """Whether it has no default."""
+        return self.default is REQUIRED
+
+
+def _by_name(*settings: Setting) -> dict[str, Setting]:
+    return {setting.name: setting for setting in settings}
+
+
+def _same(*names: str) -> dict[str, str]:
+    return {name: name for name in names}
+
+
+DTYPES: Final = {
+    "auto": "auto",
+    "bf16": "bfloat16",
+    "fp16": "float16",
+    "fp32": "float32",
+    "bfloat16": "bfloat16",
+    "float16": "float16",
+    "float32": "float32",
+}
+
+_SAMPLING = (
+    Setting("temperature", "number", None, low=0, high=2),
+    Setting("top_p", "number", None, above=0, high=1),
+    Setting("max_tokens", "int", None, unit="tok", low=1),
+)
+_REQUESTS = (
+    Setting("budget", "number", None, unit="usd", above=0),
+    Setting("timeout", "number", 60.0, unit="s", above=0),
+    Setting("tries", "int", 4, low=1),
+)
+_DTYPE = Setting("dtype", "choice", "auto", choices=DTYPES)
+_SHAPE = (
+    Setting("layers", "int", low=1),
+    Setting("width", "int", low=1),
+    Setting("heads", "int", low=1),
+    Setting("vocab", "int", low=260),
+    Setting("context", "int", 4096, low=16),
+)
+
+MODEL_ARGUMENTS: Final[Mapping[str, Mapping[str, Setting]]] = {
+    "openai": _by_name(
+        Setting("id", "text"), Setting("base_url", "text-or-env", None), Setting("api_key", "env", None)
+    ),
+    "hf": _by_name(Setting("id", "text"), Setting("revision", "text", None)),
+    "scratch": {},
+    "plugin": _by_name(Setting("id", "text")),
+}
+"""Arguments in parentheses; the first is positional. A plugin takes any further keyword."""
+
+MODEL_SETTINGS: Final[Mapping[str, Mapping[str, Setting]]] = {
+    "openai": _by_name(*_SAMPLING, *_REQUESTS),
+    "hf": _by_name(*_SAMPLING, _DTYPE),
+    "scratch": _by_name(*_SHAPE, _DTYPE),
+    "plugin": _by_name(*_SAMPLING, *_REQUESTS),
+}
+
+MODEL_BLOCKS: Final[Mapping[str, Mapping[str, Mapping[str, Setting]]]] = {
+    "lora": {
+        "lora": _by_name(
+            Setting("rank", "int", 16, low=1),
+            Setting("alpha", "number", 32.0, above=0),
+            Setting("dropout", "number", 0.0, low=0, high=1),
+            Setting("target", "texts", None),
+        )
+    },
+    "requests": {
+        "price": _by_name(
+            Setting("input", "number", unit="usd", low=0), Setting("output", "number", unit="usd", low=0)
+        ),
+        "limits": _by_name(
+            Setting("requests", "number", None, above=0),
+            Setting("tokens", "number", None, unit="tok", above=0),
+            Setting("concurrency", "int", 8, low=1),
+        ),
+    },
+}
+
+BLOCKS_OF_MODEL: Final[Mapping[str, Mapping[str, Mapping[str, Setting]]]] = {
+    "openai": MODEL_BLOCKS["requests"],
+    "hf": MODEL_BLOCKS["lora"],
+    "scratch": {},
+    "plugin": MODEL_BLOCKS["requests"],
+}
+"""Blocks of settings inside a model's block."""
+
+OPTIMIZERS: Final = ("adamw", "muon")
+DEFAULT_LR: Final[Mapping[tuple[str, str], float]] = {
+    ("sft", "adamw"): 2e-4,
+    ("sft", "muon"): 2e-2,
+    ("grpo", "adamw"): 1e-5,
+    ("grpo", "muon"): 2e-3,
+}
+"""Learning rate by stage and optimizer."""
+
+_TRAINING = (
+    Setting("optimizer", "choice", "adamw", choices=_same(*OPTIMIZERS)),
+    Setting("lr", "number", None, above=0),
+    Setting("embed_lr", "number", 3e-3, above=0),
+    Setting("weight_decay", "number", 0.0, low=0),
+    Setting("warmup_steps", "int", 0, low=0),
+    Setting("schedule", "choice", "constant", choices=_same("constant", "linear", "cosine")),
+    Setting("max_grad_norm", "number", 1.0, above=0),
+)
+_SPLIT = Setting("split", "ref", "train")
+
+STAGES: Final[Mapping[str, Mapping[str, Setting]]] = {
+    "probe": _by_name(_SPLIT),
+    "sft": _by_name(
+        Setting("dialogue", "ref", None),
+        Setting("mix", "shares", None),
+        _SPLIT,
+        Setting("epochs", "number", 1.0, above=0),
+        Setting("batch", "int", 16, low=1),
+        Setting("turns", "names", None),
+        *_TRAINING,
+    ),
+    "grpo": _by_name(
+        Setting("dialogue", "ref"),
+        Setting("reward", "ref"),
+        Setting("group", "counts"),
+        Setting("compare", "counts", None),
+        _SPLIT,
+        Setting("items", "int", 16, low=1),
+        Setting("steps", "int", low=1),
+        Setting("kl", "number", 0.02, low=0),
+        Setting("clip", "number", 0.2, above=0, high=1),
+        Setting("clip_high", "number", None, above=0),
+        Setting("aux", "number", 0.2, low=0),
+        Setting("aux_batch", "int", 16, low=1),
+        Setting("scale", "choice", "group", choices=_same("group", "batch", "none")),
+        Setting("baseline", "choice", "group", choices=_same("group", "scenario")),
+        Setting("loss", "choice", "dapo", choices=_same("grpo", "dapo", "bnpo", "dr_grpo")),
+        Setting("temperature", "number", 1.0, above=0, high=2),
+        Setting("top_p", "number", 1.0, above=0, high=1),
+        Setting("max_new", "int", 256, unit="tok", low=1),
+        *_TRAINING,
+    ),
+    "evaluate": _by_name(
+        Setting("scenario", "ref"),
+        Setting("on", "ref"),
+        Setting("score", "ref"),
+        Setting("max_new", "int", None, unit="tok", low=1),
+    ),
+}
+"""Arguments of stages; the first is positional. `evaluate` takes `max_new` from the task's last grpo stage, else 256."""
+
+DEFAULT_SEED: Final = 0
+
+SOURCE_ARGUMENTS: Final[Mapping[str, tuple[str, ...]]] = {
+    "hf": ("config", "revision"),
+    "jsonl": (),
+    "csv": (),
+    "parquet": (),
+    "plugin": (),
+}
+"""Kinds of data sources and their keyword options. Files take their parts by name, a plugin takes any keyword."""

@@ -1,0 +1,155 @@
+"""How answers are read from texts: `answer` declarations, the types of assistant turns, and what a gold field implies."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from exgrpo_artifact.manifest import AnswerSpec, FieldType
+
+from exgrpo_compiler.ast import Argument, Attribute, Call, Decl, Expr, Ref, Text, TypeExpr
+from exgrpo_compiler.builtins import ANSWER_KINDS
+from exgrpo_compiler.check.context import Context, find_declaration, find_type_name
+from exgrpo_compiler.check.forms import sort_statements
+from exgrpo_compiler.check.type_names import read_type
+from exgrpo_compiler.diagnostics import suggest_name
+from exgrpo_compiler.ir import CheckedAnswer
+from exgrpo_compiler.problems import list_names
+from exgrpo_compiler.source import Span
+from exgrpo_compiler.value_types import Type, to_field_type
+
+_LITERALS = re.compile(r"\\[^1-9]|\[\^?\]?[^\]]*\]")
+"""Escaped characters and classes, in which nothing is an operator."""
+_NONLINEAR = re.compile(r"\\[1-9]|\(\?P=|\(\?<?[=!]|\(\?\(|\(\?>|[+*?}]\+")
+"""Back-references, look-around, conditionals, atomic groups and possessive repeats: no part of a linear-time engine."""
+
+_BY_KIND: dict[str, str] = {
+    "number": "number.last",
+    "int": "number.last",
+    "bool": "yesno.last",
+    "choice": "choice.letter",
+}
+
+
+def check_answer(context: Context, decl: Decl) -> CheckedAnswer | None:
+    """A checked `answer` declaration."""
+    assert decl.type is not None
+    type_ = read_type(context, decl.type)
+    if decl.block is None:
+        context.problems.error(
+            "missing-key",
+            decl.name.span,
+            f"Answer `{decl.name.text}` has no `extract`.",
+            hint="add { extract = last(`…`) }",
+        )
+        return None
+    block = sort_statements(
+        decl.block,
+        "answer",
+        f"answer `{decl.name.text}`",
+        decl.name.span,
+        context.problems,
+        is_damaged=decl.is_damaged,
+    )
+    extract = block.get("extract")
+    if type_ is None or extract is None:
+        return None
+    spec = _read_extract(context, extract.value, to_field_type(type_))
+    return CheckedAnswer(spec) if spec else None
+
+
+def read_answer_type(context: Context, type_: TypeExpr) -> AnswerSpec | None:
+    """The spec of an assistant turn's type: a builtin kind, `regex(…)`, or an `answer` declaration."""
+    if type_.name in ANSWER_KINDS:
+        if type_.arguments:
+            context.problems.error("unknown-argument", type_.span, f"`{type_.name}` takes no arguments.")
+            return None
+        return AnswerSpec.model_validate({"kind": type_.name})
+    if type_.name == "regex":
+        return _read_regex(context, type_.arguments, type_.span, "last", None)
+    return _find_answer(context, type_, type_.name, type_.span)
+
+
+def read_answer_expression(context: Context, expr: Expr) -> AnswerSpec | None:
+    """The same, written as an argument: `format(d.final, number.last)`."""
+    if isinstance(expr, Attribute) and isinstance(expr.value, Ref):
+        name = f"{expr.value.name}.{expr.name.text}"
+        if name in ANSWER_KINDS:
+            return AnswerSpec.model_validate({"kind": name})
+    if isinstance(expr, Call) and isinstance(expr.function, Ref) and expr.function.name == "regex":
+        return _read_regex(context, expr.arguments, expr.span, "last", None)
+    key = find_declaration(context, expr, ("answer",), "how the answer is read")
+    checked = context.known.get(key) if key is not None else None
+    return checked.spec if isinstance(checked, CheckedAnswer) else None
+
+
+def get_answer_for(type_: Type) -> AnswerSpec:
+    """What a gold field of this type implies where nothing else is said."""
+    return AnswerSpec.model_validate({"kind": _BY_KIND.get(type_.kind, "text.normalized")})
+
+
+def _find_answer(context: Context, type_: TypeExpr, name: str, span: Span) -> AnswerSpec | None:
+    if context.program.find(context.module, name.partition(".")[0]) is None:
+        known = [*ANSWER_KINDS, "regex", *context.program.names_of(context.module, "answer")]
+        context.problems.error(
+            "unknown-name",
+            span,
+            f"There is no answer type `{name}`.",
+            hint=suggest_name(name, known) or list_names(known, "the answer types are"),
+        )
+        return None
+    key = find_type_name(context, type_, ("answer",), "the type of an assistant turn")
+    checked = context.known.get(key) if key is not None else None
+    return checked.spec if isinstance(checked, CheckedAnswer) else None
+
+
+def _read_extract(context: Context, expr: Expr, type_: FieldType) -> AnswerSpec | None:
+    if isinstance(expr, Call) and isinstance(expr.function, Ref) and expr.function.name in ("first", "last"):
+        which: Literal["first", "last"] = "first" if expr.function.name == "first" else "last"
+        return _read_regex(context, expr.arguments, expr.span, which, type_)
+    context.problems.error(
+        "type-mismatch", expr.span, "`extract` is last(`…`) or first(`…`) of a regular expression."
+    )
+    return None
+
+
+def _read_regex(
+    context: Context,
+    arguments: tuple[Argument, ...],
+    span: Span,
+    which: Literal["first", "last"],
+    type_: FieldType | None,
+) -> AnswerSpec | None:
+    values = [argument.value for argument in arguments if argument.name is None]
+    if len(arguments) != 1 or len(values) != 1 or not isinstance(values[0], Text):
+        context.problems.error(
+            "type-mismatch",
+            span,
+            "One regular expression is due here, in backticks.",
+            hint=r"as `\(([A-D])\)`",
+        )
+        return None
+    pattern = values[0]
+    try:
+        compiled = re.compile(pattern.value)
+    except re.error as error:
+        at = min(error.pos or 0, len(pattern.offsets) - 1)
+        place = Span(pattern.span.source, pattern.offsets[at], pattern.offsets[at] + 1)
+        context.problems.error("bad-regex", place, f"This regular expression is malformed: {error.msg}.")
+        return None
+    if _NONLINEAR.search(_LITERALS.sub("", pattern.value)):
+        context.problems.error(
+            "bad-regex",
+            pattern.span,
+            "Back-references, look-around and conditionals are no part of the language's regular expressions.",
+        )
+        return None
+    if compiled.groups > 1:
+        context.problems.error(
+            "bad-regex",
+            pattern.span,
+            f"The first group is the answer, and this has {compiled.groups} groups.",
+            hint="write `(?:…)` for those that are not the answer",
+        )
+        return None
+    return AnswerSpec(kind="regex", pattern=pattern.value, which=which, type=type_)

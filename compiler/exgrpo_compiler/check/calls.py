@@ -1,0 +1,179 @@
+"""Calls and pipes: which function, with which arguments, giving what at which level."""
+
+from __future__ import annotations
+
+from exgrpo_compiler.ast import Argument, Attribute, Call, Expr, Pipe, Ref
+from exgrpo_compiler.builtins import (
+    AGGREGATES,
+    FILTER_CALLS,
+    FUNCTIONS,
+    JUDGES,
+    OUTCOMES,
+    PLANNED,
+    Function,
+)
+from exgrpo_compiler.check.aggregates import check_aggregate
+from exgrpo_compiler.check.arguments import bind_arguments
+from exgrpo_compiler.check.context import report_unknown_name
+from exgrpo_compiler.check.expressions import check_expression, combine_levels, verify_same_unit, verify_type
+from exgrpo_compiler.check.external import check_filter_call, check_judge, check_outcome
+from exgrpo_compiler.check.scope import PLACE_TITLES, Scope
+from exgrpo_compiler.ir import Typed
+from exgrpo_compiler.source import Span
+from exgrpo_compiler.value_types import NUMBER, Type
+
+
+def check_call(scope: Scope, expr: Call | Pipe) -> Typed | None:
+    """A typed call; a pipe's value is the first argument."""
+    arguments = expr.arguments
+    if isinstance(expr, Pipe):
+        arguments = (Argument(None, expr.value, expr.value.span), *arguments)
+    name = _get_function_name(expr.function)
+    if isinstance(expr, Call) and (expr.where or expr.otherwise) and name not in AGGREGATES:
+        part = expr.where or expr.otherwise
+        assert part is not None
+        scope.context.problems.error(
+            "type-mismatch", part.span, "Only an aggregate takes `where` and `else`."
+        )
+        return None
+    if name in AGGREGATES and not isinstance(expr, Pipe):
+        if name in ("min", "max") and len(arguments) > 1:
+            return _check_function(scope, FUNCTIONS[name], arguments, expr.span)
+        return check_aggregate(scope, expr, name)
+    if name in FUNCTIONS:
+        return _check_place(scope, FUNCTIONS[name], arguments, expr)
+    if name in OUTCOMES:
+        return check_outcome(scope, name, arguments, expr.span) if _verify_place(scope, name, expr) else None
+    if name in FILTER_CALLS:
+        return (
+            check_filter_call(scope, name, arguments, expr.span) if _verify_place(scope, name, expr) else None
+        )
+    if name in tuple(f"judge.{judge}" for judge in JUDGES):
+        return check_judge(scope, name, arguments, expr.span) if _verify_place(scope, name, expr) else None
+    if name == "uniform" and scope.place == "cut":
+        return _check_uniform(scope, arguments, expr.span)
+    if name == "uniform" or name == "sample":
+        _verify_place(scope, name, expr)
+        return None
+    _report_unknown(scope, expr.function, name)
+    return None
+
+
+_PLACES: dict[str, tuple[str, ...]] = {
+    "matches": ("reward", "filter"),
+    "format": ("reward", "filter"),
+    "agrees": ("filter",),
+    "solved": ("filter",),
+    "judge.score": ("reward", "filter"),
+    "judge.same": ("reward", "filter"),
+    "bernoulli": ("reward",),
+    "uniform": ("cut",),
+}
+"""Builtins that only some places have."""
+
+
+def _verify_place(scope: Scope, name: str, expr: Call | Pipe) -> bool:
+    places = _PLACES.get(name)
+    if name == "sample":
+        places = ()
+    if places is None or scope.place in places:
+        return True
+    home = " or ".join(PLACE_TITLES[place] for place in places if place in PLACE_TITLES) or "`for probe in …`"
+    scope.context.problems.error(
+        "misplaced-function",
+        expr.function.span,
+        f"`{name}` cannot be used in {PLACE_TITLES[scope.place]}; it belongs in {home}.",
+    )
+    return False
+
+
+def _check_place(
+    scope: Scope, function: Function, arguments: tuple[Argument, ...], expr: Call | Pipe
+) -> Typed | None:
+    if not _verify_place(scope, function.name, expr):
+        return None
+    if isinstance(expr, Pipe) and not function.is_filter:
+        scope.context.problems.error(
+            "kind-mismatch",
+            expr.function.span,
+            f"`{function.name}` is no pipe; call it: {function.name}(…).",
+        )
+        return None
+    return _check_function(scope, function, arguments, expr.span)
+
+
+def _check_function(
+    scope: Scope, function: Function, arguments: tuple[Argument, ...], span: Span
+) -> Typed | None:
+    names = [param.name for param in function.params]
+    if function.is_variadic:
+        names.extend(f"y{index}" for index in range(len(names), len(arguments)))
+    required = [param.name for param in function.params if param.is_required]
+    bound = bind_arguments(arguments, names, required, f"`{function.name}`", span, scope.context.problems)
+    if bound is None:
+        return None
+    params = {param.name: param for param in function.params}
+    checked: list[Typed] = []
+    for name in names:
+        if name not in bound:
+            continue
+        param = params.get(name, function.params[-1])
+        value = check_expression(scope, bound[name].value)
+        if value is None:
+            return None
+        if not verify_type(scope, value, param.type, f"`{param.name}` of `{function.name}`"):
+            return None
+        if param.same_unit and checked and not verify_same_unit(scope, span, checked[0], value):
+            return None
+        checked.append(value)
+    result = function.result
+    if function.keeps_unit and checked[0].type.unit:
+        result = Type(result.kind, unit=checked[0].type.unit)
+    element = checked[0].type.element
+    if function.name in ("first", "last") and element is not None:
+        result = element
+    if function.name == "shuffle":
+        result = checked[0].type
+    level = combine_levels(*checked)
+    if function.name == "bernoulli":
+        if level == "turn":
+            scope.context.problems.error("level-mismatch", span, "`bernoulli` is drawn once per rollout; this differs from turn to turn.")
+            return None
+        level = "rollout"
+    return Typed("call", tuple(checked), {"fn": function.name}, result, level, span)
+
+
+def _check_uniform(scope: Scope, arguments: tuple[Argument, ...], span: Span) -> Typed | None:
+    bound = bind_arguments(arguments, ("a", "b"), ("a", "b"), "`uniform`", span, scope.context.problems)
+    if bound is None:
+        return None
+    ends = [check_expression(scope, bound[name].value) for name in ("a", "b")]
+    checked = [end for end in ends if end is not None]
+    if len(checked) < 2 or not all(verify_type(scope, end, NUMBER, "An end of `uniform`") for end in checked):
+        return None
+    return Typed("call", tuple(checked), {"fn": "uniform"}, Type("int"), "const", span)
+
+
+def _get_function_name(function: Expr) -> str:
+    if isinstance(function, Ref):
+        return function.name
+    if isinstance(function, Attribute) and isinstance(function.value, Ref):
+        return f"{function.value.name}.{function.name.text}"
+    return ""
+
+
+def _report_unknown(scope: Scope, function: Expr, name: str) -> None:
+    problems = scope.context.problems
+    if not name:
+        problems.error("kind-mismatch", function.span, "Only a function can be called.")
+        return
+    if name in PLANNED:
+        report_unknown_name(scope.context, name, function.span, [])
+        return
+    known = [*FUNCTIONS, *AGGREGATES, *OUTCOMES, *FILTER_CALLS, *(f"judge.{judge}" for judge in JUDGES)]
+    if name in scope.names or name in scope.term_names:
+        problems.error("kind-mismatch", function.span, f"`{name}` is a value and cannot be called.")
+        return
+    problems.unknown(
+        "unknown-function", function.span, f"There is no function `{name}`.", name, known, "there are"
+    )

@@ -1,0 +1,286 @@
+"""Values that are known without a run: literals, consts, and arithmetic on them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from exgrpo_compiler.ast import (
+    Attribute,
+    Binary,
+    Bool,
+    Call,
+    Entry,
+    Expr,
+    ListExpr,
+    Number,
+    Range,
+    Record,
+    Ref,
+    Text,
+    Unary,
+)
+from exgrpo_compiler.builtins import Setting
+from exgrpo_compiler.check.context import Context, find_declaration
+from exgrpo_compiler.diagnostics import suggest_name
+from exgrpo_compiler.problems import list_names
+from exgrpo_compiler.program import Key
+from exgrpo_compiler.source import Span
+from exgrpo_compiler.units import describe_unit, verify_unit, verify_unit_known
+
+
+class Env(NamedTuple):
+    """`env(NAME)`."""
+
+    name: str
+
+
+class Constant(NamedTuple):
+    """A value with its unit and where it was written."""
+
+    value: object
+    unit: str | None
+    span: Span
+
+
+def read_constant(context: Context, expr: Expr, trail: tuple[Key, ...] = ()) -> Constant | None:
+    """The value of a constant expression, or None with a diagnostic.
+
+    Numbers, texts, bools, `env(…)`, lists of these, consts, `-x`, and `+ - * /` of numbers.
+    """
+    if isinstance(expr, Number):
+        if not verify_unit_known(expr, context.problems):
+            return None
+        return Constant(int(expr.value) if expr.is_int else expr.value, expr.unit, expr.span)
+    if isinstance(expr, Text | Bool):
+        return Constant(expr.value, None, expr.span)
+    if isinstance(expr, ListExpr):
+        items = [read_constant(context, item, trail) for item in expr.items]
+        values = [item.value for item in items if item is not None]
+        return Constant(values, None, expr.span) if len(values) == len(items) else None
+    if isinstance(expr, Unary) and expr.op == "neg":
+        inner = read_constant(context, expr.value, trail)
+        if inner is None:
+            return None
+        if isinstance(inner.value, int | float) and not isinstance(inner.value, bool):
+            return Constant(-inner.value, inner.unit, expr.span)
+    if isinstance(expr, Binary) and expr.op in ("add", "sub", "mul", "div"):
+        return _read_arithmetic(context, expr, trail)
+    if isinstance(expr, Call) and isinstance(expr.function, Ref) and expr.function.name == "env":
+        return _read_env(context, expr)
+    if isinstance(expr, Ref | Attribute):
+        return _read_const(context, expr, trail)
+    context.problems.error(
+        "type-mismatch", expr.span, "A constant is due here: a literal, a const, or arithmetic on them."
+    )
+    return None
+
+
+def _read_const(context: Context, expr: Ref | Attribute, trail: tuple[Key, ...]) -> Constant | None:
+    key = find_declaration(context, expr, ("const",), "a constant value")
+    if key is None:
+        return None
+    if key in trail:
+        names = " -> ".join(item.name for item in (*trail[trail.index(key) :], key))
+        context.problems.error("const-cycle", expr.span, f"Consts go round in a circle: {names}.")
+        return None
+    decl = context.get_decl(key)
+    if decl.value is None:
+        return None
+    value = read_constant(context.in_module(key.module), decl.value, (*trail, key))
+    return value._replace(span=expr.span) if value is not None else None
+
+
+def _read_arithmetic(context: Context, expr: Binary, trail: tuple[Key, ...]) -> Constant | None:
+    left, right = read_constant(context, expr.left, trail), read_constant(context, expr.right, trail)
+    if left is None or right is None:
+        return None
+    a, b = left.value, right.value
+    if not _is_number(a) or not _is_number(b):
+        context.problems.error("type-mismatch", expr.span, "Arithmetic needs numbers on both sides.")
+        return None
+    assert isinstance(a, int | float)
+    assert isinstance(b, int | float)
+    if expr.op in ("add", "sub") and left.unit != right.unit:
+        context.problems.error(
+            "unit-mismatch",
+            expr.span,
+            f"One side is {describe_unit(left.unit)}, the other {describe_unit(right.unit)}.",
+        )
+        return None
+    unit = left.unit or right.unit
+    if expr.op == "div":
+        if b == 0:
+            context.problems.error("invalid-value", expr.span, "This divides by zero.")
+            return None
+        return Constant(a / b, None if left.unit == right.unit else left.unit, expr.span)
+    value = a + b if expr.op == "add" else a - b if expr.op == "sub" else a * b
+    return Constant(value, unit, expr.span)
+
+
+def _read_env(context: Context, expr: Call) -> Constant | None:
+    if len(expr.arguments) == 1 and expr.arguments[0].name is None:
+        argument = expr.arguments[0].value
+        if isinstance(argument, Text) and argument.value and "=" not in argument.value:
+            return Constant(Env(argument.value), None, expr.span)
+    context.problems.error(
+        "type-mismatch", expr.span, '`env` takes the name of one environment variable: env("NAME").'
+    )
+    return None
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+# --- settings -----------------------------------------------------------------------------------------------
+
+
+def read_setting(context: Context, expr: Expr, setting: Setting) -> object:
+    """The value of a setting in the form the artifact has, or None with a diagnostic.
+
+    `ref` settings are read by those who know what they refer to.
+    """
+    what = f"`{setting.name}`"
+    if setting.due == "choice":
+        return _read_choice(context, expr, setting)
+    if setting.due == "names":
+        return read_names(context, expr, what)
+    if setting.due in ("counts", "shares"):
+        return _read_entries(context, expr, setting)
+    value = read_constant(context, expr)
+    if value is None:
+        return None
+    if setting.due in ("int", "number"):
+        return read_number(context, expr, setting, value)
+    if setting.due == "texts":
+        if isinstance(value.value, list) and all(isinstance(item, str) for item in value.value):
+            return tuple(value.value)
+        return _report_due(context, expr, what, 'a list of texts, as ["q_proj", "v_proj"]')
+    if setting.due == "text":
+        return value.value if isinstance(value.value, str) else _report_due(context, expr, what, "a text")
+    if setting.due == "env":
+        if isinstance(value.value, Env):
+            return value.value
+        context.problems.error(
+            "secret-in-spec",
+            expr.span,
+            f"{what} must not stand in a spec.",
+            hint='name the environment variable that holds it: env("API_KEY")',
+        )
+        return None
+    if isinstance(value.value, str | Env):
+        return value.value
+    return _report_due(context, expr, what, 'a text or env("NAME")')
+
+
+def read_number(context: Context, expr: Expr, setting: Setting, value: Constant) -> int | float | None:
+    """A number with the unit and within the bounds of `setting`, or None with a diagnostic."""
+    what = f"`{setting.name}`"
+    number = value.value
+    if not isinstance(number, int | float) or isinstance(number, bool):
+        return _report_due(context, expr, what, "a whole number" if setting.due == "int" else "a number")
+    literal = expr if isinstance(expr, Number) else None
+    if literal is None:
+        text = f"{number:g}{value.unit or ''}"
+        literal = Number(number, isinstance(number, int), value.unit, text, expr.span)
+    if not verify_unit(literal, value.unit, setting.unit, context.problems, what):
+        return None
+    if setting.due == "int" and number != int(number):
+        return _report_due(context, expr, what, "a whole number")
+    bounds = _describe_bounds(setting)
+    low_ok = setting.low is None or number >= setting.low
+    above_ok = setting.above is None or number > setting.above
+    if not (low_ok and above_ok and (setting.high is None or number <= setting.high)):
+        context.problems.error("invalid-value", expr.span, f"{what} must be {bounds}; this is {number:g}.")
+        return None
+    return int(number) if setting.due == "int" else float(number)
+
+
+def _describe_bounds(setting: Setting) -> str:
+    parts = []
+    if setting.low is not None:
+        parts.append(f"at least {setting.low:g}")
+    if setting.above is not None:
+        parts.append(f"more than {setting.above:g}")
+    if setting.high is not None:
+        parts.append(f"at most {setting.high:g}")
+    return " and ".join(parts)
+
+
+def _read_choice(context: Context, expr: Expr, setting: Setting) -> object:
+    choices = setting.choices or {}
+    word = expr.name if isinstance(expr, Ref) else expr.value if isinstance(expr, Text) else None
+    if word in choices:
+        return choices[word]
+    context.problems.error(
+        "invalid-value",
+        expr.span,
+        f"`{setting.name}` has no value `{word}`." if word else f"`{setting.name}` is one of a few words.",
+        hint=(suggest_name(word, choices) if word else None) or list_names(choices, "one of"),
+    )
+    return None
+
+
+def read_names(context: Context, expr: Expr, what: str) -> tuple[Ref, ...] | None:
+    """Bare names: one, or a list of them."""
+    items = expr.items if isinstance(expr, ListExpr) else (expr,)
+    names = [item for item in items if isinstance(item, Ref)]
+    if len(names) < len(items):
+        bad = next(item for item in items if not isinstance(item, Ref))
+        return _report_due(context, bad, what, "a list of names, as [final, explain]")
+    return tuple(names)
+
+
+def _read_entries(context: Context, expr: Expr, setting: Setting) -> tuple[tuple[Entry, float], ...] | None:
+    what = f"`{setting.name}`"
+    example = "{ full: 4, partial: 4 }" if setting.due == "counts" else "{ lesson: 60%, drills: 40% }"
+    if not isinstance(expr, Record) or expr.tag is not None:
+        return _report_due(context, expr, what, f"a record, as {example}")
+    element = Setting(
+        setting.name,
+        "int" if setting.due == "counts" else "number",
+        unit=None if setting.due == "counts" else "%",
+        low=0 if setting.due == "counts" else None,
+        above=None if setting.due == "counts" else 0,
+        high=None if setting.due == "counts" else 100,
+    )
+    result: list[tuple[Entry, float]] = []
+    seen: dict[str, Entry] = {}
+    for entry in expr.entries:
+        if entry.key.text in seen:
+            context.problems.error("duplicate-key", entry.key.span, f"`{entry.key.text}` stands here twice.")
+            continue
+        seen[entry.key.text] = entry
+        value = read_constant(context, entry.value)
+        number = read_number(context, entry.value, element, value) if value is not None else None
+        if number is None:
+            return None
+        result.append((entry, number))
+    return tuple(result)
+
+
+def read_range(context: Context, expr: Expr, what: str) -> tuple[float, float] | None:
+    """Both ends of `a..b`, with a < b."""
+    if not isinstance(expr, Range):
+        return _report_due(context, expr, what, "a range, as 0..1")
+    ends = [read_constant(context, end) for end in (expr.low, expr.high)]
+    if any(end is None for end in ends):
+        return None
+    bound = Setting(what.strip("`"), "number")
+    low, high = (
+        read_number(context, side, bound, end)
+        for side, end in zip((expr.low, expr.high), ends, strict=True)
+        if end
+    )
+    if low is None or high is None:
+        return None
+    if low >= high:
+        context.problems.error(
+            "invalid-value", expr.span, f"A range goes upwards; {low:g}..{high:g} does not."
+        )
+        return None
+    return float(low), float(high)
+
+
+def _report_due(context: Context, expr: Expr, what: str, due: str) -> None:
+    context.problems.error("type-mismatch", expr.span, f"{what} is {due}.")

@@ -1,0 +1,149 @@
+"""What every check needs at hand, and how a written name becomes a declaration of the kind that is due."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from exgrpo_compiler.ast import Attribute, Decl, Expr, Name, Ref, TypeExpr
+from exgrpo_compiler.builtins import PLANNED
+from exgrpo_compiler.diagnostics import Label
+from exgrpo_compiler.problems import Problems
+from exgrpo_compiler.program import MISSING, Key, ModuleAlias, Program
+from exgrpo_compiler.source import Span
+
+KIND_TITLES = {
+    "const": "a const",
+    "dataset": "a dataset",
+    "rule": "a rule",
+    "probes": "a probes block",
+    "dialogue": "a dialogue",
+    "answer": "an answer",
+    "rubric": "a rubric",
+    "reward": "a reward",
+    "model": "a model",
+    "task": "a task",
+    "test": "a test",
+    "study": "a study",
+}
+"""Declaration kinds with their article."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The program, the module whose names are in scope, and what is checked already.
+
+    `known` maps a declaration to its checked form, or to None where it is broken (and reported).
+    """
+
+    program: Program
+    module: str
+    problems: Problems
+    known: Mapping[Key, Any]
+    turned_off: frozenset[tuple[Key, str]] = field(default_factory=frozenset)
+    """(reward, term) turned off from outside."""
+
+    def in_module(self, module: str) -> Context:
+        """The same with another module's scope."""
+        return replace(self, module=module)
+
+    def get_decl(self, key: Key) -> Decl:
+        """The declaration behind a key."""
+        return self.program.decls[key]
+
+
+def find_declaration(context: Context, expr: Expr, kinds: tuple[str, ...], what: str) -> Key | None:
+    """The declaration of one of `kinds` that `expr` names, or None with a diagnostic.
+
+    `what` says what it is for: "the teacher", "a rule of `rules`".
+    """
+    if isinstance(expr, Attribute) and isinstance(expr.value, Ref):
+        alias = context.program.find(context.module, expr.value.name)
+        if isinstance(alias, ModuleAlias):
+            return _find_in_module(context, alias, expr.name, kinds, what)
+    if not isinstance(expr, Ref):
+        due = " or ".join(KIND_TITLES[kind] for kind in kinds)
+        context.problems.error("kind-mismatch", expr.span, f"The name of {due} is due here, for {what}.")
+        return None
+    return find_name(context, expr.name, expr.span, kinds, what)
+
+
+def find_name(context: Context, name: str, span: Span, kinds: tuple[str, ...], what: str) -> Key | None:
+    """The declaration of one of `kinds` with a bare name, or None with a diagnostic."""
+    target = context.program.find(context.module, name)
+    if target is None:
+        report_unknown_name(context, name, span, context.program.names_of(context.module, *kinds), kinds)
+        return None
+    if isinstance(target, ModuleAlias):
+        due = " or ".join(KIND_TITLES[kind] for kind in kinds)
+        context.problems.error(
+            "kind-mismatch", span, f"`{name}` is a module; {due} is due here.", hint=f"write `{name}.NAME`"
+        )
+        return None
+    return _verify_kind(context, target, name, span, kinds, what)
+
+
+def find_type_name(context: Context, type_: TypeExpr, kinds: tuple[str, ...], what: str) -> Key | None:
+    """The declaration that a parameter's type names."""
+    alias, dot, name = type_.name.partition(".")
+    if dot:
+        target = context.program.find(context.module, alias)
+        if isinstance(target, ModuleAlias):
+            return _find_in_module(context, target, Name(name, type_.span), kinds, what)
+    return find_name(context, type_.name, type_.span, kinds, what)
+
+
+def report_unknown_name(
+    context: Context, name: str, span: Span, known: list[str], kinds: tuple[str, ...] = ()
+) -> None:
+    """`unknown-name`, or `unsupported-builtin` for a builtin that this version lacks."""
+    if name in context.program.modules[context.module].spec.lost_names:
+        return  # it stood in text that could not be read, which was reported
+    if name in PLANNED:
+        context.problems.error(
+            "unsupported-builtin",
+            span,
+            f"`{name}` belongs to edition 1, but this version does not have it yet.",
+        )
+        return
+    due = " or ".join(KIND_TITLES[kind].split(" ", 1)[1] for kind in kinds)
+    context.problems.unknown(
+        "unknown-name",
+        span,
+        f"There is no {due} `{name}`." if due else f"There is no `{name}` here.",
+        name,
+        known,
+        "known here:",
+    )
+
+
+def _find_in_module(
+    context: Context, alias: ModuleAlias, name: Name, kinds: tuple[str, ...], what: str
+) -> Key | None:
+    if alias.module == MISSING:
+        return None
+    key = Key(alias.module, name.text)
+    if key not in context.program.decls:
+        declared = [key.name for key in context.program.decls if key.module == alias.module]
+        report_unknown_name(context, name.text, name.span, declared, kinds)
+        return None
+    return _verify_kind(context, key, name.text, name.span, kinds, what)
+
+
+def _verify_kind(
+    context: Context, key: Key, name: str, span: Span, kinds: tuple[str, ...], what: str
+) -> Key | None:
+    decl = context.program.decls.get(key)
+    if decl is None:  # an import that failed, reported there
+        return None
+    if decl.kind in kinds:
+        return key
+    due = " or ".join(KIND_TITLES[kind] for kind in kinds)
+    context.problems.error(
+        "kind-mismatch",
+        span,
+        f"`{name}` is {KIND_TITLES[decl.kind]}; {due} is due here, for {what}.",
+        labels=(Label(decl.name.span, f"`{name}` is declared here"),),
+    )
+    return None

@@ -1,0 +1,263 @@
+"""`dataset` declarations: where rows come from, their splits, and their typed fields."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from exgrpo_artifact.manifest import Source, Split
+
+from exgrpo_compiler.ast import Argument, Call, Decl, Expr, FieldStmt, NamedStmt, Ref
+from exgrpo_compiler.builtins import SOURCE_ARGUMENTS, Setting
+from exgrpo_compiler.check.arguments import bind_arguments
+from exgrpo_compiler.check.constants import Env, read_constant, read_number
+from exgrpo_compiler.check.context import Context, report_unknown_name
+from exgrpo_compiler.check.expressions import check_expression, verify_type
+from exgrpo_compiler.check.forms import report_double, sort_statements
+from exgrpo_compiler.check.scope import Columns, Scope
+from exgrpo_compiler.check.type_names import read_type
+from exgrpo_compiler.ir import CheckedDataset, CheckedField, Typed
+from exgrpo_compiler.value_types import ANY, Type
+
+_FRACTION = Setting("split", "number", unit="%", above=0, high=100)
+
+
+def check_dataset(context: Context, decl: Decl) -> CheckedDataset | None:
+    """A checked `dataset`, or None with diagnostics."""
+    assert decl.block is not None
+    name = decl.name
+    what = f"dataset `{name.text}`"
+    block = sort_statements(
+        decl.block, "dataset", what, name.span, context.problems, is_damaged=decl.is_damaged
+    )
+    assign = block.get("source")
+    source = read_source(context, assign.value) if assign else None
+    splits = _read_splits(context, [item for item in block.others if isinstance(item, NamedStmt)], source)
+    fields = _read_fields(context, [item for item in block.others if isinstance(item, FieldStmt)])
+    if not decl.is_damaged:
+        for word, found in (("split", splits), ("field", fields)):
+            if not found and not any(isinstance(item, FieldStmt | NamedStmt) for item in block.others):
+                context.problems.error("missing-key", name.span, f"Dataset `{name.text}` has no `{word}`.")
+    if source is None or splits is None or fields is None or not splits or not fields:
+        return None
+    row_type = Type(
+        "record", fields=tuple((field.name, field.type) for field in fields), title=f"a row of `{name.text}`"
+    )
+    return CheckedDataset(decl.doc, source, splits, fields, row_type)
+
+
+# --- source -------------------------------------------------------------------------------------------------
+
+
+def read_source(context: Context, expr: Expr) -> Source | None:
+    """`hf(…)`, `jsonl(…)`, `csv(…)`, `parquet(…)`, `plugin(…)`."""
+    if not isinstance(expr, Call) or not isinstance(expr.function, Ref):
+        context.problems.error(
+            "type-mismatch",
+            expr.span,
+            "A source is hf(…), jsonl(…), csv(…), parquet(…) or plugin(…).",
+            hint='as hf("openai/gsm8k", config: "main") or jsonl("rows.jsonl")',
+        )
+        return None
+    kind = expr.function.name
+    if kind not in SOURCE_ARGUMENTS:
+        report_unknown_name(context, kind, expr.function.span, list(SOURCE_ARGUMENTS))
+        return None
+    if kind in ("jsonl", "csv", "parquet"):
+        return _read_file_source(context, kind, expr)
+    return _read_named_source(context, kind, expr)
+
+
+def _read_named_source(context: Context, kind: str, expr: Call) -> Source | None:
+    names = ("location", *SOURCE_ARGUMENTS[kind])
+    bound = bind_arguments(
+        expr.arguments,
+        names,
+        ("location",),
+        f"`{kind}`",
+        expr.span,
+        context.problems,
+        num_positional=1,
+        takes_any_name=kind == "plugin",
+    )
+    if bound is None:
+        return None
+    location = _read_text(context, bound["location"], f"The first argument of `{kind}`")
+    options = {}
+    for name, argument in bound.items():
+        if name == "location":
+            continue
+        if kind == "hf":
+            options[name] = _read_text(context, argument, f"`{name}`")
+            continue
+        constant = read_constant(context, argument.value)
+        if constant is None:
+            return None
+        if isinstance(constant.value, Env) or constant.unit is not None:
+            context.problems.error("type-mismatch", argument.span, f"`{name}` is a plain value: text, number, bool or list.")
+            return None
+        options[name] = constant.value
+    if location is None or None in options.values():
+        return None
+    return Source.model_validate({"kind": kind, "location": location, "options": options})
+
+
+def _read_file_source(context: Context, kind: str, expr: Call) -> Source | None:
+    named = [argument for argument in expr.arguments if argument.name is not None]
+    plain = [argument for argument in expr.arguments if argument.name is None]
+    if len(plain) > 1 or bool(plain) == bool(named):
+        context.problems.error(
+            "missing-argument" if not expr.arguments else "unknown-argument",
+            expr.span,
+            f"`{kind}` takes one file, or files by the name of their part.",
+            hint=f'{kind}("rows.{kind}") or {kind}(train: "a.{kind}", test: "b.{kind}")',
+        )
+        return None
+    if plain:
+        location = _read_text(context, plain[0], f"The file of `{kind}`")
+        return Source.model_validate({"kind": kind, "location": location}) if location is not None else None
+    parts: dict[str, str] = {}
+    for argument in named:
+        assert argument.name is not None
+        path = _read_text(context, argument, f"`{argument.name.text}`")
+        if path is None:
+            return None
+        if argument.name.text in parts:
+            context.problems.error("duplicate-key", argument.name.span, f"`{argument.name.text}` is given twice.")
+            return None
+        parts[argument.name.text] = path
+    return Source.model_validate({"kind": kind, "parts": parts})
+
+
+def _read_text(context: Context, argument: Argument, what: str) -> str | None:
+    constant = read_constant(context, argument.value)
+    if constant is None:
+        return None
+    if isinstance(constant.value, str) and constant.value:
+        return constant.value
+    context.problems.error("type-mismatch", argument.value.span, f"{what} is a text.")
+    return None
+
+
+# --- splits -------------------------------------------------------------------------------------------------
+
+
+def _read_splits(
+    context: Context, statements: Sequence[NamedStmt], source: Source | None
+) -> dict[str, Split] | None:
+    splits: dict[str, Split] = {}
+    first: dict[str, NamedStmt] = {}
+    is_ok = True
+    for statement in statements:
+        name = statement.name
+        if name.text in first:
+            report_double(
+                context.problems,
+                "duplicate-name",
+                name,
+                first[name.text].name.span,
+                f"There are two splits `{name.text}`.",
+            )
+            is_ok = False
+            continue
+        first[name.text] = statement
+        split = _read_split(context, statement, source)
+        if split is None:
+            is_ok = False
+        elif split.fraction is not None:
+            start = sum(other.fraction or 0.0 for other in splits.values())
+            splits[name.text] = split.model_copy(update={"start": round(start, 12)})
+        else:
+            splits[name.text] = split
+    fractions = [split.fraction for split in splits.values() if split.fraction is not None]
+    if fractions and len(fractions) < len(splits):
+        context.problems.error(
+            "invalid-value", statements[0].span, "Splits are all parts of the source by name, or all shares of its rows."
+        )
+        is_ok = False
+    if sum(fractions) > 1 + 1e-9:
+        context.problems.error(
+            "invalid-value", statements[-1].span, f"The splits take {100 * sum(fractions):g}% of the rows; there are 100%."
+        )
+        is_ok = False
+    return splits if is_ok else None
+
+
+def _read_split(context: Context, statement: NamedStmt, source: Source | None) -> Split | None:
+    value = statement.value
+    constant = read_constant(context, value)
+    if constant is None:
+        return None
+    if isinstance(constant.value, str):
+        return _read_part(context, statement, constant.value, source)
+    number = read_number(context, value, _FRACTION, constant)
+    return Split(fraction=number / 100) if number is not None else None
+
+
+def _read_part(context: Context, statement: NamedStmt, part: str, source: Source | None) -> Split | None:
+    if source is not None and source.kind in ("jsonl", "csv", "parquet"):
+        span = statement.value.span
+        if not source.parts:
+            context.problems.error(
+                "unknown-part",
+                span,
+                f"The source is one file and has no part `{part}`.",
+                hint=f'give it parts: {source.kind}({part}: "{source.location}"); or split its rows: 80%',
+            )
+            return None
+        if part not in source.parts:
+            context.problems.unknown(
+                "unknown-part", span, f"The source has no part `{part}`.", part, source.parts, "its parts are"
+            )
+            return None
+    return Split(part=part)
+
+
+# --- fields -------------------------------------------------------------------------------------------------
+
+
+def _read_fields(context: Context, statements: Sequence[FieldStmt]) -> tuple[CheckedField, ...] | None:
+    scope = Scope(context, "field", {"row": Columns()})
+    fields: list[CheckedField] = []
+    seen: dict[str, FieldStmt] = {}
+    is_ok = True
+    for statement in statements:
+        name = statement.name
+        if name.text in seen:
+            report_double(
+                context.problems,
+                "duplicate-name",
+                name,
+                seen[name.text].name.span,
+                f"There are two fields `{name.text}`.",
+            )
+            is_ok = False
+            continue
+        seen[name.text] = statement
+        field = _read_field(scope, statement)
+        if field is None:
+            is_ok = False
+        else:
+            fields.append(field)
+    return tuple(fields) if is_ok else None
+
+
+def _read_field(scope: Scope, statement: FieldStmt) -> CheckedField | None:
+    type_ = read_type(scope.context, statement.type)
+    name = statement.name.text
+    if statement.value is None:
+        value: Typed | None = Typed("column", (), {"name": name}, ANY, "const", statement.name.span)
+    else:
+        value = check_expression(scope, statement.value)
+    if type_ is None or value is None:
+        return None
+    if value.type.unit is not None:
+        scope.context.problems.error("unit-mismatch", value.span, f"Field `{name}` is a plain number, without a unit.")
+        return None
+    is_convertible = (type_.kind == "int" and value.type.kind == "number") or (
+        type_.kind == "choice" and value.type.kind == "text"
+    )
+    if not is_convertible and not verify_type(scope, value, type_, f"Field `{name}`"):
+        return None
+    return CheckedField(name, type_, statement.secret, value)
+
+

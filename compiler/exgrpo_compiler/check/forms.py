@@ -1,0 +1,169 @@
+"""Which statements belong in which declaration: placement, unknown, missing and doubled ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from exgrpo_compiler.ast import (
+    Assign,
+    AssistantStep,
+    Block,
+    DropStmt,
+    ExampleStmt,
+    ExpectStmt,
+    FieldStmt,
+    ForStep,
+    GroupBlock,
+    KeepStmt,
+    Name,
+    NamedStmt,
+    Stmt,
+    UserStep,
+    YieldsStmt,
+)
+from exgrpo_compiler.check.context import KIND_TITLES
+from exgrpo_compiler.diagnostics import Label, suggest_name
+from exgrpo_compiler.problems import Problems, list_names, start_sentence
+from exgrpo_compiler.source import Span
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What a block may hold. `keys`: name -> whether it is required; `statements` by their first word."""
+
+    keys: Mapping[str, bool]
+    statements: tuple[str, ...] = ()
+    takes_any_key: bool = False
+    takes_paths: bool = False
+
+
+FORMS: Mapping[str, Form] = {
+    "dataset": Form({"source": True}, ("split", "field")),
+    "rule": Form({"instruction": True, "applies_when": False, "reveals": False}, ("example",)),
+    "probes": Form({"rules": True, "teacher": True, "prompt": True}, ("yields", "keep")),
+    "dialogue": Form({"system": False}, ("user", "assistant", "for", "scenario")),
+    "answer": Form({"extract": True}),
+    "rubric": Form({"scale": True, "text": True}),
+    "reward": Form({"total": False, "on_failure": False}, takes_any_key=True),
+    "task": Form({"data": True, "student": True, "seed": False}, ("stage",)),
+    "test": Form({"item": False, "group": True}, ("expect",)),
+    "study": Form({"seeds": False}, ("variant",)),
+    "variant": Form({}, ("drop",), takes_any_key=True, takes_paths=True),
+    "loop": Form({}, ("user", "assistant")),
+}
+"""By declaration kind, with the two inner blocks that are like declarations."""
+
+_TITLES = {**KIND_TITLES, "variant": "a variant", "loop": "a loop over probes"}
+
+_WORDS = {
+    FieldStmt: "field",
+    KeepStmt: "keep",
+    YieldsStmt: "yields",
+    UserStep: "user",
+    AssistantStep: "assistant",
+    ForStep: "for",
+    ExampleStmt: "example",
+    ExpectStmt: "expect",
+    DropStmt: "drop",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """A block's statements that belong there. `assigns` by key; `others` in order."""
+
+    assigns: Mapping[str, Assign]
+    others: tuple[Stmt, ...]
+    span: Span
+
+    def get(self, key: str) -> Assign | None:
+        """The statement `key = …`, or None."""
+        return self.assigns.get(key)
+
+
+def sort_statements(
+    block: Block, form: Form | str, what: str, span: Span, problems: Problems, *, is_damaged: bool = False
+) -> Sorted:
+    """The block's statements sorted by the form; everything out of place is reported.
+
+    `what` names the block in messages: "dataset `gsm8k`"; `span` is where a missing key is reported. In a damaged block
+    nothing is called missing.
+    """
+    kind = form if isinstance(form, str) else ""
+    form = FORMS[form] if isinstance(form, str) else form
+    assigns: dict[str, Assign] = {}
+    others: list[Stmt] = []
+    for statement in block.statements:
+        if isinstance(statement, Assign):
+            _take_assign(statement, form, kind, what, assigns, problems)
+        elif get_word(statement) in form.statements:
+            others.append(statement)
+        else:
+            _report_misplaced(statement, form, what, problems)
+    for key, is_required in form.keys.items():
+        if is_required and key not in assigns and not is_damaged:
+            problems.error(
+                "missing-key", span, f"{start_sentence(what)} has no `{key}`.", hint=f"add `{key} = …`"
+            )
+    return Sorted(assigns, tuple(others), span)
+
+
+def get_word(statement: Stmt) -> str:
+    """The word that a statement begins with."""
+    if isinstance(statement, NamedStmt):
+        return statement.keyword
+    if isinstance(statement, GroupBlock):
+        return statement.keyword.text
+    return _WORDS.get(type(statement), "")
+
+
+def _take_assign(
+    statement: Assign, form: Form, kind: str, what: str, assigns: dict[str, Assign], problems: Problems
+) -> None:
+    name = statement.path[0]
+    key = ".".join(part.text for part in statement.path)
+    if len(statement.path) > 1 and not form.takes_paths:
+        problems.error(
+            "misplaced-statement",
+            statement.span,
+            f"A path such as `{key}` on the left of `=` belongs in a study's variant.",
+        )
+    elif key not in form.keys and not form.takes_any_key:
+        report_unknown_key(name, [*form.keys, *form.statements], what, problems, kind)
+    elif key in assigns:
+        report_double(problems, "duplicate-key", name, assigns[key].path[0].span, f"`{key}` is set twice.")
+    else:
+        assigns[key] = statement
+
+
+def report_unknown_key(name: Name, known: list[str], what: str, problems: Problems, kind: str = "") -> None:
+    """`unknown-key`; the hint is the closest key, the place where such a key belongs, or what there is."""
+    homes = [_TITLES[other] for other, form in FORMS.items() if other != kind and name.text in form.keys]
+    problems.error(
+        "unknown-key",
+        name.span,
+        f"{start_sentence(what)} has no setting `{name.text}`.",
+        hint=suggest_name(name.text, known)
+        or (f"`{name.text}` belongs in {homes[0]}" if homes else None)
+        or list_names(known, "it has"),
+    )
+
+
+def report_double(problems: Problems, id_: str, name: Name, first: Span, message: str) -> None:
+    """A second statement where one is allowed."""
+    problems.error(id_, name.span, message, labels=(Label(first, "the first is here"),))
+
+
+def _report_misplaced(statement: Stmt, form: Form, what: str, problems: Problems) -> None:
+    word = get_word(statement)
+    homes = [_TITLES[kind] for kind, other in FORMS.items() if word in other.statements]
+    if not homes and isinstance(statement, GroupBlock):
+        report_unknown_key(statement.keyword, [*form.keys, *form.statements], what, problems)
+        return
+    problems.error(
+        "misplaced-statement",
+        statement.span,
+        f"`{word}` does not belong in {what}.",
+        hint=f"it belongs in {' or '.join(homes)}" if homes else None,
+    )

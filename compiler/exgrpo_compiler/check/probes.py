@@ -1,0 +1,182 @@
+"""`probes` declarations: rules bound to a dataset, the teacher's prompt, what it yields, and the filters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from exgrpo_compiler.ast import Decl, Expr, KeepStmt, ListExpr, YieldsStmt
+from exgrpo_compiler.builtins import RULE_TYPE
+from exgrpo_compiler.check.context import Context, find_declaration
+from exgrpo_compiler.check.expressions import check_expression, verify_condition
+from exgrpo_compiler.check.external import find_askable
+from exgrpo_compiler.check.forms import report_double, sort_statements
+from exgrpo_compiler.check.params import bind_params, require_param
+from exgrpo_compiler.check.prompt import check_prompt
+from exgrpo_compiler.check.scope import Meaning, PlainName, RecordName, Scope
+from exgrpo_compiler.check.type_names import read_type
+from exgrpo_compiler.diagnostics import Label, suggest_name
+from exgrpo_compiler.ir import CheckedDataset, CheckedKeep, CheckedProbes, CheckedRule, CheckedYield
+from exgrpo_compiler.problems import list_names
+from exgrpo_compiler.program import Key
+from exgrpo_compiler.value_types import ANY, Type, describe_type, fits, list_of
+
+
+def check_probes(context: Context, decl: Decl) -> CheckedProbes | None:
+    """A checked `probes` block, or None with diagnostics."""
+    assert decl.block is not None
+    name, before = decl.name, len(context.problems)
+    block = sort_statements(
+        decl.block, "probes", f"probes `{name.text}`", name.span, context.problems, is_damaged=decl.is_damaged
+    )
+    bound = bind_params(context, decl, ("dataset",))
+    param = require_param(context, decl, bound, "dataset", "item: NAME_OF_A_DATASET") if bound is not None else None
+    dataset = context.known.get(param.key) if param else None
+    yields = _read_yields(context, [item for item in block.others if isinstance(item, YieldsStmt)], decl)
+    teacher_assign, rules_assign, prompt_assign = block.get("teacher"), block.get("rules"), block.get("prompt")
+    teacher = find_askable(context, teacher_assign.value, "the teacher") if teacher_assign else None
+    rules = (
+        _read_rules(context, rules_assign.value, dataset if isinstance(dataset, CheckedDataset) else None, name.text)
+        if rules_assign
+        else ()
+    )
+    if param is None or not isinstance(dataset, CheckedDataset):
+        return None
+    prompt = None
+    if prompt_assign:
+        names = {param.name: dataset.row_type, "rule": RULE_TYPE}
+        prompt = check_prompt(
+            context, prompt_assign.value, names, f"the prompt of `{name.text}`", {param.name: "item"}
+        )
+    probe_type = Type(
+        "record", fields=tuple((item.name, item.type) for item in yields), title=f"a probe of `{name.text}`"
+    )
+    keep_statements = [item for item in block.others if isinstance(item, KeepStmt)]
+    keeps = _read_keeps(context, keep_statements, RecordName("item", dataset.row_type), param.name, probe_type)
+    if len(context.problems) > before or teacher is None or prompt is None:
+        return None
+    return CheckedProbes(param.key, rules, teacher, prompt, yields, keeps, probe_type)
+
+
+# --- rules --------------------------------------------------------------------------------------------------
+
+
+def _read_rules(context: Context, expr: Expr, dataset: CheckedDataset | None, probes: str) -> tuple[Key, ...]:
+    if not isinstance(expr, ListExpr) or not expr.items:
+        context.problems.error("type-mismatch", expr.span, "`rules` is a list of rules: [why, contrast].")
+        return ()
+    keys: dict[Key, Expr] = {}
+    for item in expr.items:
+        key = find_declaration(context, item, ("rule",), f"`rules` of `{probes}`")
+        if key is None:
+            continue
+        if key in keys:
+            context.problems.error(
+                "duplicate-key",
+                item.span,
+                f"The rule `{key.name}` is listed twice.",
+                labels=(Label(keys[key].span, "the first is here"),),
+            )
+            continue
+        keys[key] = item
+        rule = context.known.get(key)
+        if isinstance(rule, CheckedRule) and dataset is not None:
+            _verify_rule_fits(context, item, key, rule, dataset)
+    return tuple(keys)
+
+
+def _verify_rule_fits(context: Context, expr: Expr, key: Key, rule: CheckedRule, dataset: CheckedDataset) -> None:
+    fields = {field.name: field for field in dataset.fields}
+    for param in rule.params:
+        field = fields.get(param.name)
+        title = dataset.row_type.title.removeprefix("a row of ")
+        if field is None:
+            context.problems.error(
+                "rule-field-mismatch",
+                expr.span,
+                f"The rule `{key.name}` asks for a field `{param.name}`, which dataset {title} does not have.",
+                labels=(Label(param.span, "asked for here"),),
+                hint=suggest_name(param.name, fields) or list_names(fields, "its fields are"),
+            )
+        elif not fits(field.type, param.type):
+            context.problems.error(
+                "rule-field-mismatch",
+                expr.span,
+                f"The rule `{key.name}` asks for `{param.name}: {describe_type(param.type)}`; "
+                f"in dataset {title} it is {describe_type(field.type)}.",
+                labels=(Label(param.span, "asked for here"),),
+            )
+
+
+# --- yields and filters -------------------------------------------------------------------------------------
+
+
+def _read_yields(context: Context, statements: Sequence[YieldsStmt], decl: Decl) -> tuple[CheckedYield, ...]:
+    if len(statements) != 1:
+        if statements:
+            context.problems.error("duplicate-key", statements[1].span, "`yields` stands here twice.")
+        elif not decl.is_damaged:
+            context.problems.error(
+                "missing-key",
+                decl.name.span,
+                f"Probes `{decl.name.text}` has no `yields`.",
+                hint="add yields { open question: text, rationale: text, answer: text }",
+            )
+            return ()
+        else:
+            return ()
+    fields: dict[str, CheckedYield] = {}
+    for field in statements[0].fields:
+        type_ = read_type(context, field.type)
+        if field.name.text in fields:
+            first = next(item for item in statements[0].fields if item.name.text == field.name.text)
+            report_double(
+                context.problems,
+                "duplicate-name",
+                field.name,
+                first.name.span,
+                f"There are two fields `{field.name.text}`.",
+            )
+            continue
+        fields[field.name.text] = CheckedYield(field.name.text, type_ or ANY, field.open, field.doc)
+    if not fields and not decl.is_damaged:
+        context.problems.error("missing-key", statements[0].span, "`yields` names at least one field of the reply.")
+    return tuple(fields.values())
+
+
+def _read_keeps(
+    context: Context, statements: Sequence[KeepStmt], item: RecordName, item_name: str, probe_type: Type
+) -> tuple[CheckedKeep, ...]:
+    keeps: dict[str, CheckedKeep] = {}
+    first: dict[str, KeepStmt] = {}
+    for index, statement in enumerate(statements, start=1):
+        subject: Literal["probe", "item"] = "probe" if statement.subject.text == "probe" else "item"
+        if statement.subject.text not in ("probe", "item"):
+            context.problems.unknown(
+                "unknown-name",
+                statement.subject.span,
+                f"A filter keeps a `probe` or an `item`, not a `{statement.subject.text}`.",
+                statement.subject.text,
+                ("probe", "item"),
+                "write",
+            )
+            continue
+        name = statement.name.text if statement.name else f"{subject}_{index}"
+        if name in first and statement.name is not None:
+            report_double(
+                context.problems,
+                "duplicate-name",
+                statement.name,
+                first[name].span,
+                f"There are two filters `{name}`.",
+            )
+            continue
+        first[name] = statement
+        names: dict[str, Meaning] = {item_name: item, "probes": PlainName("probes", list_of(ANY))}
+        if subject == "probe":
+            names["probe"] = RecordName("probe", probe_type)
+        scope = Scope(context, "filter", names, find_student=True)
+        condition = check_expression(scope, statement.condition)
+        if condition is not None and verify_condition(scope, condition):
+            keeps[name] = CheckedKeep(name, subject, condition)
+    return tuple(keeps.values())

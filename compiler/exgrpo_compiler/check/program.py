@@ -1,0 +1,75 @@
+"""Checks the whole program, each declaration after those it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from exgrpo_compiler.ast import Decl
+from exgrpo_compiler.check.answers import check_answer
+from exgrpo_compiler.check.constants import read_constant
+from exgrpo_compiler.check.context import Context
+from exgrpo_compiler.check.dataset import check_dataset
+from exgrpo_compiler.check.dialogue import check_dialogue
+from exgrpo_compiler.check.model import check_model
+from exgrpo_compiler.check.probes import check_probes
+from exgrpo_compiler.check.reward import check_reward
+from exgrpo_compiler.check.rule import check_rubric, check_rule
+from exgrpo_compiler.check.strings import check_strings
+from exgrpo_compiler.check.study import check_study
+from exgrpo_compiler.check.task import check_task
+from exgrpo_compiler.check.test_block import check_test
+from exgrpo_compiler.diagnostics import Outcome
+from exgrpo_compiler.ir import CheckedProgram
+from exgrpo_compiler.problems import Problems
+from exgrpo_compiler.program import Key, Program
+
+Check = Callable[[Context, Decl], Any]
+
+_ORDER: Mapping[str, Check] = {
+    "dataset": check_dataset,
+    "model": check_model,
+    "answer": check_answer,
+    "rubric": check_rubric,
+    "rule": check_rule,
+    "probes": check_probes,
+    "dialogue": check_dialogue,
+}
+"""Kinds whose check needs nothing but those before; rewards, tasks, tests and studies follow."""
+
+
+def check_program(program: Program, turned_off: frozenset[tuple[Key, str]]) -> Outcome[CheckedProgram]:
+    """Every declaration checked. A broken one is None in `known`, and those that use it keep silent about it."""
+    problems = Problems()
+    known: dict[Key, Any] = {}
+    context = Context(program, program.entry, problems, known, turned_off)
+    for key, decl in program.decls.items():
+        check_strings(decl, problems)
+        if decl.kind == "const" and decl.value is not None:
+            read_constant(context.in_module(key.module), decl.value, (key,))
+    for _, decl in program.tests:
+        check_strings(decl, problems)
+    for kind, check in _ORDER.items():
+        for key in program.keys_of(kind):
+            known[key] = check(context.in_module(key.module), program.decls[key])
+    for key in program.keys_of("reward"):
+        known[key] = check_reward(context.in_module(key.module), key, program.decls[key])
+    for key in program.keys_of("task"):
+        known[key] = check_task(context.in_module(key.module), program.decls[key])
+    for module, decl in program.tests:
+        check_test(context.in_module(module), decl)
+    for key in program.keys_of("study"):
+        check_study(context.in_module(key.module), program.decls[key])
+    return Outcome(_build_program(program, known), problems.found)
+
+
+def _build_program(program: Program, known: Mapping[Key, Any]) -> CheckedProgram:
+    entry = program.modules[program.entry]
+    names = {
+        binding.target: name
+        for name, binding in entry.scope.items()
+        if isinstance(binding.target, Key) and binding.target in program.decls
+    }
+    sources = {module.source.module: module.source.text for module in program.modules.values()}
+    tasks = {key.name: key for key in program.keys_of("task") if key.module == program.entry}
+    return CheckedProgram(entry.spec.edition or 1, sources, known, tasks, names)

@@ -1,0 +1,202 @@
+"""`reward` declarations: terms that name each other in any order, one of them `total`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from exgrpo_artifact.graph import OnFailure
+
+from exgrpo_compiler.ast import Assign, Call, Decl, Expr, Ref
+from exgrpo_compiler.builtins import Setting
+from exgrpo_compiler.check.arguments import bind_arguments
+from exgrpo_compiler.check.constants import read_constant, read_number, read_range
+from exgrpo_compiler.check.context import Context
+from exgrpo_compiler.check.expressions import check_expression
+from exgrpo_compiler.check.forms import sort_statements
+from exgrpo_compiler.check.params import BoundParam, bind_params, require_param
+from exgrpo_compiler.check.scope import Meaning, RecordName, RolloutName, Scope
+from exgrpo_compiler.diagnostics import suggest_name
+from exgrpo_compiler.ir import CheckedDataset, CheckedDialogue, CheckedReward, Typed
+from exgrpo_compiler.problems import list_names
+from exgrpo_compiler.program import Key
+from exgrpo_compiler.source import Span
+from exgrpo_compiler.units import describe_unit
+from exgrpo_compiler.value_types import describe_type
+
+_ACTIONS = ("drop_rollout", "drop_group", "value")
+_VALUE = Setting("value", "number")
+
+
+@dataclass(slots=True)
+class _Terms:
+    """Terms checked on demand, each once; `trail` are those that are being checked."""
+
+    context: Context
+    assigns: Mapping[str, Assign]
+    names: Mapping[str, Meaning]
+    notes: dict[str, Span]
+    checked: dict[str, Typed | None] = field(default_factory=dict)
+    trail: list[str] = field(default_factory=list)
+
+    def check(self, name: str) -> Typed | None:
+        """The tree of a term."""
+        if name not in self.checked:
+            self.trail.append(name)
+            scope = Scope(
+                self.context,
+                "reward",
+                self.names,
+                find_term=self.find,
+                term_names=tuple(self.assigns),
+                notes=self.notes,
+            )
+            value = check_expression(scope, self.assigns[name].value)
+            self.checked[name] = value if value is not None and self._verify_number(name, value) else None
+            self.trail.pop()
+        return self.checked[name]
+
+    def find(self, name: str, span: Span) -> Typed | None:
+        """A reference to a term from inside another."""
+        if name in self.trail:
+            chain = " -> ".join([*self.trail[self.trail.index(name) :], name])
+            self.context.problems.error(
+                "reward-cycle", span, f"The term `{name}` needs itself: {chain}." if chain.count(">") > 1 else f"The term `{name}` needs itself."
+            )
+            return None
+        value = self.check(name)
+        if value is None:
+            return None
+        return Typed("term", (), {"name": name}, value.type, value.level, span)
+
+    def _verify_number(self, name: str, value: Typed) -> bool:
+        if value.type.is_number:
+            return True
+        self.context.problems.error(
+            "type-mismatch",
+            self.assigns[name].value.span,
+            f"A term is a number; `{name}` is a {describe_type(value.type)}.",
+        )
+        return False
+
+
+def check_reward(context: Context, key: Key, decl: Decl) -> CheckedReward | None:
+    """A checked `reward`, or None with diagnostics."""
+    assert decl.block is not None
+    name, before = decl.name, len(context.problems)
+    title = f"reward `{name.text}`"
+    block = sort_statements(decl.block, "reward", title, name.span, context.problems, is_damaged=decl.is_damaged)
+    range_ = _read_range(context, decl)
+    failure = block.get("on_failure")
+    on_failure = _read_failure(context, failure.value) if failure else OnFailure()
+    assigns = {term: assign for term, assign in block.assigns.items() if term != "on_failure"}
+    if "total" not in assigns and not decl.is_damaged:
+        context.problems.error(
+            "missing-total", name.span, f"Reward `{name.text}` has no `total`.", hint="add `total = …`: it is what is trained on"
+        )
+    bound = bind_params(context, decl, ("dialogue", "dataset"))
+    rollout = require_param(context, decl, bound, "dialogue", "d: NAME_OF_A_DIALOGUE") if bound is not None else None
+    dialogue = context.known.get(rollout.key) if rollout else None
+    if bound is None or rollout is None or not isinstance(dialogue, CheckedDialogue):
+        return None
+    item = bound.get("dataset")
+    names = _build_names(context, rollout, dialogue, item)
+    _verify_term_names(context, assigns, names)
+    notes: dict[str, Span] = {}
+    terms = _Terms(context, assigns, names, notes)
+    trees = {term: terms.check(term) for term in assigns}
+    checked = {term: tree for term, tree in trees.items() if tree is not None}
+    _verify_total(context, assigns, checked)
+    if len(context.problems) > before or range_ is None or "total" not in checked:
+        return None
+    order = [*(term for term in assigns if term != "total"), "total"]
+    ordered = {term: _turn_off(context, key, term, checked[term]) for term in order}
+    return CheckedReward(rollout.key, dialogue.dataset, range_, ordered, on_failure, notes)
+
+
+def _turn_off(context: Context, key: Key, term: str, tree: Typed) -> Typed:
+    """A term that was turned off is 0 at the level it had, so that what aggregates it still can."""
+    if (key, term) not in context.turned_off:
+        return tree
+    return replace(tree, op="const", args=(), params={"value": 0})
+
+
+def _build_names(
+    context: Context, rollout: BoundParam, dialogue: CheckedDialogue, item: BoundParam | None
+) -> dict[str, Meaning]:
+    title = f"a rollout of `{rollout.key.name}`"
+    names: dict[str, Meaning] = {rollout.name: RolloutName(dialogue, title)}
+    if item is None:
+        return names
+    if item.key != dialogue.dataset:
+        context.problems.error(
+            "kind-mismatch",
+            item.param.type.span,
+            f"Dialogue `{rollout.key.name}` is about dataset `{dialogue.dataset.name}`, not `{item.key.name}`.",
+        )
+    dataset = context.known.get(item.key)
+    if isinstance(dataset, CheckedDataset):
+        names[item.name] = RecordName("item", dataset.row_type)
+    return names
+
+
+def _verify_term_names(context: Context, assigns: Mapping[str, Assign], names: Mapping[str, Meaning]) -> None:
+    for term, assign in assigns.items():
+        if term in names:
+            context.problems.error(
+                "duplicate-name", assign.path[0].span, f"`{term}` is a parameter of this reward and no name for a term."
+            )
+
+
+def _verify_total(context: Context, assigns: Mapping[str, Assign], checked: Mapping[str, Typed]) -> None:
+    total = checked.get("total")
+    if total is None:
+        return
+    span = assigns["total"].value.span
+    if total.type.unit is not None:
+        context.problems.error(
+            "unit-mismatch",
+            span,
+            f"`total` is a plain number; this is {describe_unit(total.type.unit)}.",
+            hint=f"divide by a number in `{total.type.unit}`, or use `ramp`",
+        )
+    if total.level == "turn":
+        context.problems.error(
+            "level-mismatch",
+            span,
+            "`total` is one number for a rollout, but this differs from turn to turn.",
+            hint="aggregate over the turns: mean(…)",
+        )
+
+
+def _read_range(context: Context, decl: Decl) -> tuple[float, float] | None:
+    if decl.range is not None:
+        return read_range(context, decl.range, "The range of a reward")
+    if not decl.is_damaged:
+        context.problems.error(
+            "missing-key",
+            decl.name.span,
+            f"Reward `{decl.name.text}` declares no range.",
+            hint=f"write reward {decl.name.text}(…) -> 0..1 {{ … }}",
+        )
+    return None
+
+
+def _read_failure(context: Context, expr: Expr) -> OnFailure:
+    if isinstance(expr, Ref) and expr.name in ("drop_rollout", "drop_group"):
+        return OnFailure.model_validate({"action": expr.name})
+    if isinstance(expr, Call) and isinstance(expr.function, Ref) and expr.function.name == "value":
+        bound = bind_arguments(expr.arguments, ("x",), ("x",), "`value`", expr.span, context.problems)
+        constant = read_constant(context, bound["x"].value) if bound else None
+        number = read_number(context, bound["x"].value, _VALUE, constant) if bound and constant else None
+        return OnFailure(action="value", value=number)
+    word = expr.name if isinstance(expr, Ref) else ""
+    context.problems.error(
+        "invalid-value",
+        expr.span,
+        "`on_failure` is drop_rollout, drop_group or value(x).",
+        hint=suggest_name(word, _ACTIONS) or list_names(_ACTIONS, "one of"),
+    )
+    return OnFailure()
+
+

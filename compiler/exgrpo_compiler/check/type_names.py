@@ -1,0 +1,50 @@
+"""Reading written types."""
+
+from __future__ import annotations
+
+from exgrpo_compiler.ast import Text, TypeExpr
+from exgrpo_compiler.check.context import Context
+from exgrpo_compiler.value_types import SCALARS, Type, list_of
+
+TYPE_NAMES = (*SCALARS, "choice", "list")
+
+
+def read_type(context: Context, type_: TypeExpr) -> Type | None:
+    """The type that is written, or None with a diagnostic."""
+    if type_.name in SCALARS:
+        if type_.arguments:
+            context.problems.error("unknown-argument", type_.span, f"`{type_.name}` takes no arguments.")
+            return None
+        return Type(type_.name)
+    if type_.name == "choice":
+        return _read_choice(context, type_)
+    if type_.name == "list":
+        if type_.element is None:
+            context.problems.error(
+                "missing-argument", type_.span, "`list` needs the type of its elements: list[text]."
+            )
+            return None
+        element = read_type(context, type_.element)
+        return list_of(element) if element is not None else None
+    context.problems.unknown(
+        "unknown-type",
+        type_.span,
+        f"There is no type `{type_.name}`.",
+        type_.name,
+        TYPE_NAMES,
+        "the types are",
+    )
+    return None
+
+
+def _read_choice(context: Context, type_: TypeExpr) -> Type | None:
+    options = [argument.value.value for argument in type_.arguments if isinstance(argument.value, Text)]
+    if len(options) < len(type_.arguments) or len(options) < 2:
+        context.problems.error(
+            "type-mismatch", type_.span, 'A choice lists at least two texts: choice("A", "B").'
+        )
+        return None
+    if len(set(options)) < len(options):
+        context.problems.error("duplicate-key", type_.span, "A choice lists each option once.")
+        return None
+    return Type("choice", options=tuple(options))

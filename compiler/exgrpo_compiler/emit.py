@@ -1,0 +1,97 @@
+"""A lowered task to the files of its artifact: canonical JSON, hashes per layer, provenance without machine paths."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from exgrpo_artifact.canonical import dump_canonical, hash_text, hash_value, to_plain
+from exgrpo_artifact.graph import RewardFile
+from exgrpo_artifact.manifest import FORMAT, Hashes, Manifest, Provenance
+from exgrpo_artifact.storage import MANIFEST, REWARD, compute_content_hash
+
+from exgrpo_compiler.lower.task import Lowered
+
+ArtifactFiles = dict[str, str]
+"""Path inside the artifact -> text."""
+
+COMPILER = "exgrpo 0.1.0"
+"""What wrote the artifact, in its provenance."""
+
+
+def emit_artifact(task: Lowered, overrides: Sequence[str], turned_off: Sequence[str]) -> ArtifactFiles:
+    """The artifact's files: prompts, reward.json, manifest.json."""
+    files: ArtifactFiles = dict(task.prompts)
+    files[REWARD] = dump_canonical(RewardFile(rewards=dict(task.rewards)), sort_keys=False)
+    manifest = Manifest(
+        format=FORMAT,
+        edition=task.edition,
+        task=task.name,
+        doc=task.doc,
+        seed=task.seed,
+        data=task.data,
+        student=task.student,
+        datasets=dict(task.datasets),
+        models=dict(task.models),
+        rules=dict(task.rules),
+        probes=dict(task.probes),
+        dialogues=dict(task.dialogues),
+        rubrics=dict(task.rubrics),
+        stages=task.stages,
+        hashes=hash_layers(task),
+        files={path: hash_text(text) for path, text in sorted(files.items())},
+        provenance=Provenance(
+            compiler=COMPILER,
+            sources={module: hash_text(text) for module, text in sorted(task.sources.items())},
+            overrides=tuple(overrides),
+            turned_off=tuple(turned_off),
+        ),
+    )
+    manifest = manifest.model_copy(update={"content_hash": compute_content_hash(manifest)})
+    files[MANIFEST] = dump_canonical(manifest, sort_keys=False)
+    return files
+
+
+def hash_layers(task: Lowered) -> Hashes:
+    """One hash for each thing that may change by itself.
+
+    data: datasets · prompts: what determines the teacher's replies and which are kept · reward: rewards and rubrics ·
+    train: student, dialogues, stages, seed.
+    """
+    prompts = {probes.prompt for probes in task.probes.values()}
+    rubrics = {rubric.text for rubric in task.rubrics.values()}
+    dialogues = {path: text for path, text in task.prompts.items() if path not in prompts | rubrics}
+    teachers = {probes.teacher for probes in task.probes.values()}
+    return Hashes(
+        data=hash_value(dict(task.datasets)),
+        prompts=hash_value(
+            {
+                "probes": dict(task.probes),
+                "rules": dict(task.rules),
+                "models": {name: _describe_model(task, name) for name in sorted(teachers)},
+                "templates": {path: task.prompts[path] for path in sorted(prompts)},
+            }
+        ),
+        reward=hash_value(
+            {
+                "rewards": dict(task.rewards),
+                "rubrics": dict(task.rubrics),
+                "templates": {path: task.prompts[path] for path in sorted(rubrics)},
+            }
+        ),
+        train=hash_value(
+            {
+                "student": to_plain(task.models[task.student]),
+                "dialogues": dict(task.dialogues),
+                "templates": dialogues,
+                "stages": list(task.stages),
+                "seed": task.seed,
+            }
+        ),
+    )
+
+
+def _describe_model(task: Lowered, name: str) -> dict[str, Any]:
+    """What determines a model's answers: not how it is reached or paid."""
+    model = task.models[name]
+    return {"kind": model.kind, "id": model.id, "sampling": to_plain(model.sampling), "options": to_plain(model.options)}

@@ -1,0 +1,244 @@
+"""Checked declarations: what `check` gives and `lower` takes.
+
+Every name is resolved to the Key of its declaration, every value is typed and converted, every expression is a tree of
+`Typed` nodes whose ops are those of `exgrpo_artifact.graph`, and one more: `term` stands for another term of the reward.
+Names, file paths and node ids of the artifact are not chosen yet. Contract models are used where nothing is left to choose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, NamedTuple
+
+from exgrpo_artifact.graph import Level, OnFailure
+from exgrpo_artifact.manifest import AnswerSpec, Model, Source, Split
+
+from exgrpo_compiler.program import Key
+from exgrpo_compiler.source import Span
+from exgrpo_compiler.value_types import Type
+
+
+class StudentRole(NamedTuple):
+    """`student` in a probes block: the student of whichever task uses it."""
+
+
+STUDENT: Final = StudentRole()
+
+
+class AnswerOf(NamedTuple):
+    """The answer spec of a gold field's type, unless the task's dialogue has one."""
+
+    type: Type
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """One checked operation. Params may hold Keys, STUDENT and AnswerOf, which `lower` replaces."""
+
+    op: str
+    args: tuple[Typed, ...]
+    params: Mapping[str, Any]
+    type: Type
+    level: Level
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """The text of a checked template. `prefix` binds names that its author chose otherwise than the runtime does."""
+
+    text: str
+    prefix: str = ""
+
+    @property
+    def full_text(self) -> str:
+        """The text as the artifact has it."""
+        return self.prefix + self.text
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedField:
+    """A field of a dataset."""
+
+    name: str
+    type: Type
+    secret: bool
+    value: Typed
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedDataset:
+    """A `dataset`."""
+
+    doc: str
+    source: Source
+    splits: Mapping[str, Split]
+    fields: tuple[CheckedField, ...]
+    row_type: Type
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedModel:
+    """A `model`; the contract's model has its declared name, which `lower` may change."""
+
+    model: Model
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedParam:
+    """A field that a rule asks for."""
+
+    name: str
+    type: Type
+    secret: bool
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedRule:
+    """A `rule`."""
+
+    doc: str
+    params: tuple[CheckedParam, ...]
+    instruction: str
+    examples: tuple[tuple[str, str], ...]
+    applies_when: Typed | None
+    reveals: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedAnswer:
+    """An `answer`."""
+
+    spec: AnswerSpec
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedRubric:
+    """A `rubric`."""
+
+    scale: tuple[float, float]
+    text: Template
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedYield:
+    """A field of the teacher's reply."""
+
+    name: str
+    type: Type
+    open: bool
+    doc: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedKeep:
+    """A filter."""
+
+    name: str
+    subject: Literal["probe", "item"]
+    condition: Typed
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedProbes:
+    """A `probes` block."""
+
+    dataset: Key
+    rules: tuple[Key, ...]
+    teacher: Key
+    prompt: Template
+    yields: tuple[CheckedYield, ...]
+    keeps: tuple[CheckedKeep, ...]
+    probe_type: Type
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedExchange:
+    """A user message and the assistant's turn after it."""
+
+    name: str
+    user: Template
+    target: Template | None
+    answer: AnswerSpec | None
+    in_loop: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedCut:
+    """A scenario."""
+
+    kind: Literal["all", "first", "branch"]
+    of: str | None = None
+    count: Typed | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedDialogue:
+    """A `dialogue`. `variable` and `count` belong to the loop."""
+
+    doc: str
+    dataset: Key
+    probes: Key | None
+    system: Template | None
+    variable: str | None
+    count: int | None
+    exchanges: tuple[CheckedExchange, ...]
+    scenarios: Mapping[str, CheckedCut]
+
+    @property
+    def closing(self) -> tuple[CheckedExchange, ...]:
+        """The exchanges after the loop."""
+        return tuple(exchange for exchange in self.exchanges if not exchange.in_loop)
+
+    def get_exchange(self, name: str) -> CheckedExchange | None:
+        """The exchange whose assistant turn has this name, or None."""
+        return next((exchange for exchange in self.exchanges if exchange.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedReward:
+    """A `reward`. `terms` in source order, `total` last. `scenarios`: those that conditions name, with their place."""
+
+    dialogue: Key
+    dataset: Key
+    range: tuple[float, float]
+    terms: Mapping[str, Typed]
+    on_failure: OnFailure
+    scenarios: Mapping[str, Span]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedStage:
+    """A stage with every setting known, those that name declarations as their Keys."""
+
+    name: str
+    kind: Literal["probe", "sft", "grpo", "evaluate"]
+    settings: Mapping[str, Any]
+    span: Span
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedTask:
+    """A `task`."""
+
+    doc: str
+    data: Key
+    student: Key
+    seed: int
+    stages: tuple[CheckedStage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedProgram:
+    """Every checked declaration by its key, and the tasks of the entry file in source order."""
+
+    edition: int
+    sources: Mapping[str, str]
+    """Module name -> its text."""
+    known: Mapping[Key, Any]
+    tasks: Mapping[str, Key]
+    scope_names: Mapping[Key, str]
+    """Names that the entry file has for declarations."""
+    turned_off: tuple[str, ...] = field(default=())

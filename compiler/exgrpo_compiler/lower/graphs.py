@@ -1,0 +1,100 @@
+"""Typed trees to graphs: nodes in evaluation order, arguments before those that use them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from exgrpo_artifact.canonical import to_plain
+from exgrpo_artifact.graph import Graph, Node, RewardGraph
+from exgrpo_artifact.manifest import AnswerSpec
+
+from exgrpo_compiler.check.answers import get_answer_for
+from exgrpo_compiler.ir import AnswerOf, CheckedReward, StudentRole, Typed
+from exgrpo_compiler.lower.names import Scene
+from exgrpo_compiler.program import Key
+
+
+class _Builder:
+    """Nodes so far. `terms` are the trees that `term` nodes stand for; `probes` is the block whose filter this is."""
+
+    def __init__(self, scene: Scene, terms: Mapping[str, Typed] | None = None, probes: Key | None = None) -> None:
+        self.scene = scene
+        self.terms = terms or {}
+        self.probes = probes
+        self.nodes: list[Node] = []
+        self.done: set[str] = set()
+        self.count = 0
+
+    def add(self, tree: Typed, name: str | None = None) -> str:
+        """Adds a tree, its arguments first; gives the id of its node."""
+        if tree.op == "term":
+            term = self.add_term(str(tree.params["name"]))
+            if name is None:
+                return term
+            # A term that is just another term is a node of its own: `default` of a value and itself is the value.
+            return self._append(name, tree, "default", (term, term), {})
+        args = tuple(self.add(arg) for arg in tree.args)
+        return self._append(name or self._make_id(), tree, tree.op, args, self._lower_params(tree.params))
+
+    def add_term(self, name: str) -> str:
+        """Adds a named term and all terms it needs, once."""
+        if name not in self.done:
+            self.done.add(name)
+            self.add(self.terms[name], name)
+        return name
+
+    def _append(self, id_: str, tree: Typed, op: str, args: tuple[str, ...], params: dict[str, Any]) -> str:
+        self.nodes.append(Node(id=id_, op=op, args=args, params=params, level=tree.level))
+        return id_
+
+    def _make_id(self) -> str:
+        while True:
+            id_ = f"_{self.count}"
+            self.count += 1
+            if id_ not in self.terms:
+                return id_
+
+    def _lower_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        lowered = {name: self._lower_param(value) for name, value in params.items()}
+        if lowered.get("fn") == "solved":
+            dialogue = self.scene.find_dialogue(self.probes) if self.probes is not None else None
+            del lowered["dialogue"]
+            if dialogue is not None:
+                lowered["dialogue"] = self.scene.names[dialogue]
+        return lowered
+
+    def _lower_param(self, value: Any) -> Any:
+        if isinstance(value, Key):
+            return self.scene.names[value]
+        if isinstance(value, StudentRole):
+            return self.scene.names[self.scene.task.student]
+        if isinstance(value, AnswerOf):
+            declared = self.scene.find_answer(self.probes) if self.probes is not None else None
+            return to_plain(declared or get_answer_for(value.type))
+        return to_plain(value) if isinstance(value, AnswerSpec) else value
+
+
+def lower_graph(scene: Scene, tree: Typed, probes: Key | None = None) -> Graph:
+    """The graph of an expression; `probes` is the block whose filter it is."""
+    builder = _Builder(scene, probes=probes)
+    result = builder.add(tree)
+    return Graph(nodes=tuple(builder.nodes), result=result)
+
+
+def lower_reward(scene: Scene, key: Key) -> RewardGraph:
+    """The graph of a reward; every term is in it, also one that `total` does not need."""
+    reward: CheckedReward = scene.get(key)
+    builder = _Builder(scene, reward.terms)
+    for name in reward.terms:
+        builder.add_term(name)
+    return RewardGraph(
+        name=scene.names[key],
+        dialogue=scene.names[reward.dialogue],
+        dataset=scene.names[reward.dataset],
+        range=reward.range,
+        nodes=tuple(builder.nodes),
+        terms=tuple(reward.terms),
+        result="total",
+        on_failure=reward.on_failure,
+    )

@@ -1,0 +1,161 @@
+"""`--set NAME.path=VALUE`: values of a spec changed from outside, before anything is checked.
+
+A value is an expression of the language, put into the tree in the place of the old one, so that it is checked like what
+the file says. Diagnostics about it point into a source of its own, called `--set`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import TypeVar, cast
+
+from exgrpo_compiler.ast import Call, Decl, Expr, NamedStmt, Ref, Text
+from exgrpo_compiler.diagnostics import Label, Outcome
+from exgrpo_compiler.problems import Problems
+from exgrpo_compiler.program import Key, Program
+from exgrpo_compiler.source import Source, Span
+from exgrpo_compiler.targets import Path, Target, find_targets, is_term, list_paths, set_value, turn_off
+
+T = TypeVar("T")
+ParseExpression = Callable[[Source], Outcome[Expr]]
+
+_PATH = re.compile(r"\s*([^\W\d]\w*(?:\s*\.\s*[^\W\d]\w*)*)\s*=(?!=)")
+
+
+@dataclass(frozen=True, slots=True)
+class Overridden:
+    """The program with all overrides in it."""
+
+    program: Program
+    turned_off: tuple[str, ...] = ()
+    """Names of filters, stages and terms, as `invert.in_reach`."""
+    terms_off: frozenset[tuple[Key, str]] = frozenset()
+    """(reward, term) among them."""
+
+
+def apply_overrides(program: Program, texts: Sequence[str], parse: ParseExpression) -> Outcome[Overridden]:
+    """The program changed by each override in turn; one that is wrong is reported and left out."""
+    problems = Problems()
+    result = Overridden(program)
+    for text in texts:
+        result = _apply(result, text, parse, problems)
+    return Outcome(result, problems.found)
+
+
+def _apply(state: Overridden, text: str, parse: ParseExpression, problems: Problems) -> Overridden:
+    source = Source("--set", text, "--set")
+    match = _PATH.match(text)
+    if match is None:
+        problems.error(
+            "bad-override",
+            Span(source, 0, len(text)),
+            "An override is written NAME.path=VALUE.",
+            hint="as --set train.steps=20",
+        )
+        return state
+    path = tuple(part.strip() for part in match[1].split("."))
+    span = Span(source, match.start(1), match.end(1))
+    target = _find_target(state.program, path, span, problems)
+    # The value keeps its offsets in the whole text, so that carets stand under what was typed.
+    value_source = Source("--set", " " * match.end() + text[match.end() :], "--set")
+    parsed = parse(value_source)
+    problems.extend(_move(diagnostic, source) for diagnostic in parsed.diagnostics)
+    if target is None or parsed.value is None:
+        return state
+    if isinstance(parsed.value, Ref) and parsed.value.name == "off":
+        return _turn_off(state, target, span, problems)
+    value = _move(parsed.value, source)
+    return replace(state, program=_set(state.program, target, value, problems))
+
+
+def _find_target(program: Program, path: Path, span: Span, problems: Problems) -> Target | None:
+    targets = find_targets(program, program.entry, path)
+    if len(targets) == 1:
+        return targets[0]
+    shown = ".".join(path)
+    if targets:
+        options = " or ".join(f"`{target.qualified}`" for target in targets)
+        problems.error("ambiguous-path", span, f"`{shown}` may mean several things here.", hint=f"write {options}")
+    else:
+        problems.unknown(
+            "unknown-path",
+            span,
+            f"`{shown}` names nothing in this spec that could be set.",
+            shown,
+            list_paths(program, program.entry),
+            "there is",
+        )
+    return None
+
+
+def _turn_off(state: Overridden, target: Target, span: Span, problems: Problems) -> Overridden:
+    decl = state.program.decls[target.key]
+    if is_term(decl, target.path) and target.path[0] != "total":
+        terms = state.terms_off | {(target.key, target.path[0])}
+        return replace(state, terms_off=terms, turned_off=_add(state.turned_off, target.qualified))
+    changed = turn_off(decl, target.path)
+    if changed is None:
+        problems.error(
+            "bad-override", span, "Only a filter, a stage, or a term other than `total` can be turned off."
+        )
+        return state
+    program = state.program.with_decl(target.key, changed)
+    return replace(state, program=program, turned_off=_add(state.turned_off, target.qualified))
+
+
+def _add(names: tuple[str, ...], name: str) -> tuple[str, ...]:
+    return names if name in names else (*names, name)
+
+
+def _set(program: Program, target: Target, value: Expr, problems: Problems) -> Program:
+    decl = set_value(program.decls[target.key], target.path, value)
+    assert decl is not None, "find_targets gives only what can be set"
+    if decl.kind == "dataset" and target.path == ("source",):
+        decl = _map_splits(decl, value, problems)
+    return program.with_decl(target.key, decl)
+
+
+def _map_splits(decl: Decl, source: Expr, problems: Problems) -> Decl:
+    """A source given by parts keeps the declared splits: each takes the part of its own name."""
+    if not isinstance(source, Call) or decl.block is None:
+        return decl
+    parts = {argument.name.text: argument.name.span for argument in source.arguments if argument.name is not None}
+    is_by_part = isinstance(source.function, Ref) and source.function.name in ("jsonl", "csv", "parquet")
+    if not is_by_part or not parts:
+        return decl
+    statements = list(decl.block.statements)
+    for index, statement in enumerate(statements):
+        if not isinstance(statement, NamedStmt) or statement.keyword != "split":
+            continue
+        name = statement.name.text
+        if name not in parts:
+            problems.unknown(
+                "unknown-part",
+                source.span,
+                f"Dataset `{decl.name.text}` declares a split `{name}`, for which this source has no part.",
+                name,
+                parts,
+                "its parts are",
+            )
+            continue
+        span = parts[name]
+        offsets = tuple(range(span.start, span.end + 1))
+        statements[index] = replace(statement, value=Text(name, "quoted", offsets, span))
+    return replace(decl, block=replace(decl.block, statements=tuple(statements)))
+
+
+def _move(node: T, source: Source) -> T:
+    """The same tree or diagnostic with all its spans in another source of the same length."""
+    moved: object = node
+    if isinstance(node, Span):
+        moved = Span(source, node.start, node.end)
+    elif isinstance(node, Label):
+        moved = Label(_move(node.span, source), node.text)
+    elif isinstance(node, tuple):
+        moved = tuple(_move(item, source) for item in node)
+    elif is_dataclass(node) and not isinstance(node, type):
+        changes = {field.name: _move(getattr(node, field.name), source) for field in fields(node)}
+        moved = replace(node, **changes)
+    return cast(T, moved)

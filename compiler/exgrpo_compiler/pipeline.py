@@ -1,0 +1,81 @@
+"""The driver: source -> parse -> resolve -> override -> check -> lower -> emit, in a straight line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from exgrpo_compiler.check.program import check_program
+from exgrpo_compiler.diagnostics import Diagnostic, Outcome, has_errors, suggest_name
+from exgrpo_compiler.emit import ArtifactFiles, emit_artifact
+from exgrpo_compiler.ir import CheckedProgram
+from exgrpo_compiler.lower.task import lower_task
+from exgrpo_compiler.overrides import apply_overrides
+from exgrpo_compiler.parse import parse_expression, parse_spec
+from exgrpo_compiler.problems import list_names
+from exgrpo_compiler.program import Load
+from exgrpo_compiler.resolve import resolve_program
+from exgrpo_compiler.source import Source, Span
+
+__all__ = ["ArtifactFiles", "CheckedSpec", "Load", "check_spec", "compile_spec"]
+
+
+class CheckedSpec(NamedTuple):
+    """A checked program and what was changed from outside."""
+
+    program: CheckedProgram
+    overrides: tuple[str, ...]
+    turned_off: tuple[str, ...]
+
+
+def check_spec(source: Source, load: Load, *, overrides: Sequence[str] = ()) -> Outcome[CheckedSpec]:
+    """Everything up to and including the checks. The value may hold broken declarations: look at the diagnostics."""
+    resolved = resolve_program(source, load, parse_spec)
+    if resolved.value is None:
+        return Outcome(None, resolved.diagnostics)
+    changed = apply_overrides(resolved.value, overrides, parse_expression)
+    assert changed.value is not None
+    checked = check_program(changed.value.program, changed.value.terms_off)
+    assert checked.value is not None
+    diagnostics = _merge(resolved.diagnostics, changed.diagnostics, checked.diagnostics)
+    return Outcome(CheckedSpec(checked.value, tuple(overrides), changed.value.turned_off), diagnostics)
+
+
+def compile_spec(
+    source: Source, load: Load, *, task: str | None = None, overrides: Sequence[str] = ()
+) -> Outcome[dict[str, ArtifactFiles]]:
+    """The artifact files of one task, or of all tasks of the file, by task name."""
+    checked = check_spec(source, load, overrides=overrides)
+    if checked.value is None or has_errors(checked.diagnostics):
+        return Outcome(None, checked.diagnostics)
+    problem = _find_task_problem(source, checked.value.program, task)
+    if problem is not None:
+        return Outcome(None, (*checked.diagnostics, problem))
+    names = [task] if task is not None else list(checked.value.program.tasks)
+    artifacts = {
+        name: emit_artifact(
+            lower_task(checked.value.program, name), checked.value.overrides, checked.value.turned_off
+        )
+        for name in names
+    }
+    return Outcome(artifacts, checked.diagnostics)
+
+
+def _find_task_problem(source: Source, program: CheckedProgram, task: str | None) -> Diagnostic | None:
+    start = Span(source, 0, min(1, len(source.text)))
+    if not program.tasks:
+        return Diagnostic(
+            "no-task",
+            "error",
+            "This spec declares no task, so there is nothing to compile.",
+            start,
+            hint="add `task NAME { data = …; student = …; stage … }`; a library of rules has none and is only imported",
+        )
+    if task is not None and task not in program.tasks:
+        hint = suggest_name(task, program.tasks) or list_names(program.tasks, "its tasks are")
+        return Diagnostic("unknown-task", "error", f"This spec has no task `{task}`.", start, hint=hint)
+    return None
+
+
+def _merge(*parts: tuple[Diagnostic, ...]) -> tuple[Diagnostic, ...]:
+    return tuple(diagnostic for part in parts for diagnostic in part)

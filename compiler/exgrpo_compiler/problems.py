@@ -1,0 +1,73 @@
+"""Collecting diagnostics: what a stage found so far. Each stage makes its own collector and gives back a tuple."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from exgrpo_compiler.diagnostics import Diagnostic, Label, suggest_name
+from exgrpo_compiler.source import Span
+
+
+class Problems:
+    """A growing list of diagnostics; the same problem at the same place is kept once."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, str, int, str], Diagnostic] = {}
+
+    def error(
+        self, id_: str, span: Span, message: str, *, hint: str | None = None, labels: tuple[Label, ...] = ()
+    ) -> None:
+        """Adds an error."""
+        self.add(Diagnostic(id_, "error", message, span, labels, hint))
+
+    def warning(
+        self, id_: str, span: Span, message: str, *, hint: str | None = None, labels: tuple[Label, ...] = ()
+    ) -> None:
+        """Adds a warning."""
+        self.add(Diagnostic(id_, "warning", message, span, labels, hint))
+
+    def unknown(self, id_: str, span: Span, message: str, name: str, known: Iterable[str], what: str) -> None:
+        """Adds an error about a name that is not there; the hint is the closest known name, or the list of them."""
+        self.error(id_, span, message, hint=suggest_name(name, known) or list_names(known, what))
+
+    def add(self, diagnostic: Diagnostic) -> None:
+        """Adds a diagnostic made elsewhere."""
+        span = diagnostic.span
+        self._found.setdefault((diagnostic.id, span.source.name, span.start, diagnostic.message), diagnostic)
+
+    def extend(self, diagnostics: Iterable[Diagnostic]) -> None:
+        """Adds diagnostics made elsewhere."""
+        for diagnostic in diagnostics:
+            self.add(diagnostic)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    @property
+    def found(self) -> tuple[Diagnostic, ...]:
+        """All diagnostics by source and place, sources in the order in which they were met."""
+        order = {name: index for index, name in enumerate(dict.fromkeys(key[1] for key in self._found))}
+        return tuple(
+            sorted(
+                self._found.values(),
+                key=lambda item: (order[item.span.source.name], item.span.start, item.span.end),
+            )
+        )
+
+
+def list_names(known: Iterable[str], what: str, *, limit: int = 12) -> str | None:
+    """A hint that lists what there is, or None where there is nothing.
+
+    >>> list_names(["b", "a"], "its fields are")
+    'its fields are `b`, `a`'
+    """
+    names = list(dict.fromkeys(known))
+    if not names:
+        return None
+    shown = ", ".join(f"`{name}`" for name in names[:limit])
+    return f"{what} {shown}" + (", …" if len(names) > limit else "")
+
+
+def start_sentence(text: str) -> str:
+    """The text with its first letter in upper case, the rest as it is."""
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,147 @@
+"""From one parsed file to the whole program: imports followed, scopes built, names that clash reported.
+
+Which module a name comes from is settled here; whether it is of the right kind is the business of `check`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from exgrpo_compiler.ast import Decl, Name, SpecFile, Use
+from exgrpo_compiler.diagnostics import Label, Outcome
+from exgrpo_compiler.problems import Problems
+from exgrpo_compiler.program import MISSING, Binding, Key, Load, Module, ModuleAlias, Program
+from exgrpo_compiler.source import Source, Span
+
+Parse = Callable[[Source], Outcome[SpecFile]]
+
+
+class _Loader:
+    """Modules met so far; `trail` is the chain of imports that is being followed."""
+
+    def __init__(self, load: Load, parse: Parse, problems: Problems) -> None:
+        self.load = load
+        self.parse = parse
+        self.problems = problems
+        self.specs: dict[str, SpecFile] = {}
+        self.targets: dict[tuple[str, str], str] = {}
+        self.trail: list[str] = []
+
+    def add(self, source: Source) -> bool:
+        """Parses a module and all that it imports. False where it could not be parsed at all."""
+        outcome = self.parse(source)
+        self.problems.extend(outcome.diagnostics)
+        if outcome.value is None:
+            return False
+        self.specs[source.name] = outcome.value
+        self.trail.append(source.name)
+        for use in outcome.value.uses:
+            self._follow(source, use)
+        self.trail.pop()
+        return True
+
+    def _follow(self, importer: Source, use: Use) -> None:
+        target = self.load(use.target, importer)
+        if target is None:
+            what = "file" if use.is_path else "module"
+            self.problems.error(
+                "unknown-module",
+                use.target_span,
+                f"There is no {what} `{use.target}`.",
+                hint=(
+                    "the path is relative to the file that imports it"
+                    if use.is_path
+                    else 'a dotted name is a module of an installed library, as `std.rules`; a file is imported as "./file.exg"'
+                ),
+            )
+            return
+        if target.name in self.trail:
+            chain = [self.specs[name].source.module for name in self.trail[self.trail.index(target.name) :]]
+            self.problems.error(
+                "import-cycle",
+                use.target_span,
+                "Imports go round in a circle: " + " -> ".join([*chain, target.module]) + ".",
+                hint="move what both need into a third file",
+            )
+        elif target.name not in self.specs and not self.add(target):
+            return
+        self.targets[importer.name, use.target] = target.name
+
+
+def resolve_program(source: Source, load: Load, parse: Parse) -> Outcome[Program]:
+    """The program whose entry file is `source`. None only where the entry could not be parsed at all."""
+    problems = Problems()
+    loader = _Loader(load, parse, problems)
+    if not loader.add(source):
+        return Outcome(None, problems.found)
+    declared = {name: _declare(spec, problems) for name, spec in loader.specs.items()}
+    modules = {
+        name: Module(spec, _build_scope(name, spec, declared, loader, problems))
+        for name, spec in loader.specs.items()
+    }
+    decls = {Key(module, name): decl for module, named in declared.items() for name, decl in named.items()}
+    tests = tuple(
+        (module, decl) for module, spec in loader.specs.items() for decl in spec.decls if decl.kind == "test"
+    )
+    return Outcome(Program(source.name, modules, decls, tests), problems.found)
+
+
+def _declare(spec: SpecFile, problems: Problems) -> dict[str, Decl]:
+    named: dict[str, Decl] = {}
+    for decl in spec.decls:
+        if decl.kind == "test":
+            continue
+        first = named.setdefault(decl.name.text, decl)
+        if first is not decl:
+            _report_clash(
+                problems, decl.name, f"{decl.kind}", first.name.span, f"{first.kind} `{first.name.text}`"
+            )
+    return named
+
+
+def _build_scope(
+    module: str, spec: SpecFile, declared: dict[str, dict[str, Decl]], loader: _Loader, problems: Problems
+) -> dict[str, Binding]:
+    scope = {name: Binding(Key(module, name), decl.name.span) for name, decl in declared[module].items()}
+
+    def bind(name: Name, target: Key | ModuleAlias) -> None:
+        if name.text in scope:
+            _report_clash(problems, name, "import", scope[name.text].span, f"`{name.text}`")
+        else:
+            scope[name.text] = Binding(target, name.span)
+
+    for use in spec.uses:
+        target = loader.targets.get((module, use.target))
+        if use.items is None:
+            if use.alias is not None:
+                bind(use.alias, ModuleAlias(target or MISSING))
+            continue
+        for item in use.items:
+            if target is None:
+                bind(item.alias or item.name, Key(MISSING, item.name.text))
+                continue
+            if item.name.text not in declared[target]:
+                problems.unknown(
+                    "unknown-name",
+                    item.name.span,
+                    f"`{use.target}` declares no `{item.name.text}`.",
+                    item.name.text,
+                    declared[target],
+                    "it declares",
+                )
+                bind(item.alias or item.name, Key(MISSING, item.name.text))
+                continue
+            bind(item.alias or item.name, Key(target, item.name.text))
+    return scope
+
+
+def _report_clash(problems: Problems, name: Name, what: str, first: Span, first_what: str) -> None:
+    problems.error(
+        "duplicate-name",
+        name.span,
+        f"The name `{name.text}` is taken: this {what} would be its second meaning.",
+        labels=(Label(first, f"{first_what} is here"),),
+        hint="rename one of them"
+        if what != "import"
+        else f"import it under another name: `{name.text} as …`",
+    )

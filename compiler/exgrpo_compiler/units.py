@@ -1,0 +1,52 @@
+"""Units of numbers. A unit is part of a number's type; there are no conversions between units."""
+
+from __future__ import annotations
+
+from exgrpo_compiler.ast import Number
+from exgrpo_compiler.problems import Problems
+
+UNITS = {
+    "tok": "tokens",
+    "usd": "US dollars",
+    "s": "seconds",
+    "%": "per cent",
+    "GiB": "gibibytes",
+}
+"""Every unit that a number may carry, and its name in messages."""
+
+
+def describe_unit(unit: str | None) -> str:
+    """The unit in words: "in tokens (`tok`)", or "without a unit"."""
+    return f"in {UNITS[unit]} (`{unit}`)" if unit in UNITS else "without a unit"
+
+
+def verify_unit_known(number: Number, problems: Problems) -> bool:
+    """Reports a unit that does not exist."""
+    if number.unit is None or number.unit in UNITS:
+        return True
+    problems.unknown(
+        "unit-mismatch",
+        number.span,
+        f"`{number.unit}` is not a unit.",
+        number.unit,
+        UNITS,
+        "the units are",
+    )
+    return False
+
+
+def verify_unit(number: Number, actual: str | None, due: str | None, problems: Problems, what: str) -> bool:
+    """Reports a number whose unit is not the one due for `what` ("`max_tokens`")."""
+    if actual == due:
+        return True
+    if due is None:
+        message = f"{what} is a plain number; `{number.text}` is {describe_unit(actual)}."
+        hint = f"write `{number.text.removesuffix(actual or '')}`"
+    elif actual is None:
+        message = f"{what} is {describe_unit(due)}; `{number.text}` has no unit."
+        hint = f"write `{number.text}{due}`"
+    else:
+        message = f"{what} is {describe_unit(due)}; `{number.text}` is {describe_unit(actual)}."
+        hint = None
+    problems.error("unit-mismatch", number.span, message, hint=hint)
+    return False
