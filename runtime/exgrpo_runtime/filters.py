@@ -28,7 +28,7 @@ from exgrpo_runtime.solving import (
     find_max_new,
     find_solving_dialogue,
 )
-from exgrpo_runtime.teacher import Message, Request
+from exgrpo_runtime.teacher import Message, Reply, Request
 
 
 class Outcome(NamedTuple):
@@ -116,12 +116,7 @@ class Conditions:
             content = "\n\n".join(str(text) for text in shown)
             requests.append(Request(model, (Message(role="user", content=content),)))
         replies = self.asker.ask_all(requests, lambda _: advance())
-        return [
-            Failed(f"the teacher failed: {reply.error}")
-            if reply.text is None
-            else int(answer_matches(reply.text, gold, spec))
-            for reply, (_, (_, gold)) in zip(replies, calls, strict=True)
-        ]
+        return [_compare(reply, gold, spec) for reply, (_, (_, gold)) in zip(replies, calls, strict=True)]
 
     def _count_solved(
         self, name: str, node: Node, calls: Sequence[tuple[Subject, list[Value]]]
@@ -166,6 +161,14 @@ def _build_student_solver(context: Context, max_new: int) -> Solve:
 
     student = load_for_stage(context)
     return lambda conversations: answer_messages(student, conversations, max_new)
+
+
+def _compare(reply: Reply, gold: Value, spec: AnswerSpec) -> Value:
+    if reply.text is None:
+        return Failed(f"the teacher failed: {reply.error}")
+    if not isinstance(gold, str | int | float):
+        return Failed("`agrees` compares with a text or a number")
+    return int(answer_matches(reply.text, gold, spec))
 
 
 def _build_environment(subject: Subject) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from exgrpo_artifact.errors import DataError
 from exgrpo_artifact.evaluate import evaluate_graph
 from exgrpo_artifact.manifest import Keep, Model, Probes, ProbeStage, Rule
-from exgrpo_artifact.values import NOT_APPLICABLE, Failed, is_true
+from exgrpo_artifact.values import NOT_APPLICABLE, Failed, Value
 from exgrpo_runtime.asking import Asker
 from exgrpo_runtime.context import Context
 from exgrpo_runtime.convert import Misfit
@@ -151,7 +151,7 @@ class _Run:
     def _choose_rules(self, row: Row) -> Iterable[Rule]:
         for name in self.declaration.rules:
             rule = self.context.manifest.rules[name]
-            if rule.applies_when is not None and not is_true(
+            if rule.applies_when is not None and not _is_true(
                 evaluate_graph(rule.applies_when, item=row.fields)
             ):
                 self.funnel.skip(name)
@@ -189,9 +189,14 @@ class _Run:
         self.funnel.reject(Rejection(self.stage, row.uid, rule, reason, detail))
 
 
+def _is_true(value: Value) -> bool:
+    """Whether a condition is met; one that is not-applicable or failed is not."""
+    return value is not NOT_APPLICABLE and not isinstance(value, Failed) and bool(value)
+
+
 def _find_misfit(keep: Keep, outcome: Outcome) -> Misfit | None:
     value, seen = outcome
-    if is_true(value):
+    if _is_true(value):
         return None
     if isinstance(value, Failed):
         return Misfit(FILTER_FAILED, f"`{keep.name}`: {value.reason}")

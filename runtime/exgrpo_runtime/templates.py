@@ -14,11 +14,28 @@ from jinja2.exceptions import TemplateRuntimeError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from exgrpo_artifact.errors import ArtifactError
-from exgrpo_artifact.operations import FIELD_FUNCTIONS
+from exgrpo_artifact.operations import FUNCTIONS
 from exgrpo_artifact.values import NOT_APPLICABLE, Failed
 
 MAX_CHARACTERS = 1_000_000
 """Longest text that a template may give; a runaway loop ends here."""
+
+FILTERS = (
+    "before",
+    "after",
+    "strip",
+    "lower",
+    "words",
+    "sentences",
+    "lines",
+    "number",
+    "first",
+    "last",
+    "json",
+    "round",
+    "shuffle",
+)
+"""Pipes of the language that are template filters too. Some hide filters of Jinja's own: they mean one thing."""
 
 
 class TemplateSet:
@@ -29,9 +46,8 @@ class TemplateSet:
         self._environment = _Environment(
             undefined=StrictUndefined, autoescape=False, keep_trailing_newline=False, finalize=_check_value
         )
-        # Some of these hide filters of Jinja's own: a pipe means the same here as in a field mapping.
-        for name, function in FIELD_FUNCTIONS.items():
-            self._environment.filters[name] = _wrap_filter(name, function)
+        for name in FILTERS:
+            self._environment.filters[name] = _wrap_filter(name, FUNCTIONS[name])
         self._compiled: dict[str, Template] = {}
 
     def render(self, path: str, **values: Any) -> str:

@@ -212,7 +212,7 @@ def test_a_refusal_of_us_is_fatal_and_asked_once(status: int) -> None:
 
 def test_an_empty_account_is_fatal_although_its_status_is_429() -> None:
     with (
-        open_script(lambda n, body: refuse(429, "pay", code="insufficient_quota")) as (endpoint, ask),
+        open_script(lambda n, body: refuse(429, "pay", code="insufficient_quota")) as (_, ask),
         pytest.raises(TeacherError, match="out of funds"),
     ):
         ask()
