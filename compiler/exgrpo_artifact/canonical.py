@@ -29,7 +29,9 @@ def dump_canonical(value: Any, *, sort_keys: bool = True) -> str:
     >>> dump_canonical({"b": 1, "a": [1.5]})
     '{\n  "a": [\n    1.5\n  ],\n  "b": 1\n}\n'
     """
-    return json.dumps(to_plain(value), sort_keys=sort_keys, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return (
+        json.dumps(to_plain(value), sort_keys=sort_keys, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    )
 
 
 def hash_text(text: str) -> str:

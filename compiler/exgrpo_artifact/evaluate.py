@@ -1,23 +1,27 @@
-"""Evaluating plain graphs: field mappings, `applies_when`, filters, cuts. Rewards are in exgrpo_artifact.rewards."""
+"""Evaluation of graphs outside rewards: field mappings, `applies_when`, filters, cuts.
+
+Rewards, which also have levels and judges, are evaluated by exgrpo_artifact.rewards; its names are importable here.
+Invariant: pure. What a model answers is told from outside, by the id of the node that asks.
+"""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from exgrpo_artifact.errors import ArtifactError, InternalError
 from exgrpo_artifact.graph import Graph, Node, RewardGraph
-from exgrpo_artifact.operations import EXTERNAL_FUNCTIONS, apply_operation
-from exgrpo_artifact.rewards import (
-    Judgement,
-    Rollout,
-    Scores,
-    aggregate_values,
-    collect_judgements,
-    evaluate_reward,
+from exgrpo_artifact.judgements import Judgement, collect_judgements
+from exgrpo_artifact.operations import (
+    aggregate_list,
+    apply_operation,
+    draw_bernoulli,
+    draw_uniform,
+    is_external,
 )
-from exgrpo_artifact.values import NOT_APPLICABLE, Failed, Value
+from exgrpo_artifact.rewards import Rollout, Scores, evaluate_reward
+from exgrpo_artifact.values import Failed, Value, clean_value, find_gap
 
 __all__ = [
     "Judgement",
@@ -31,121 +35,126 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class _Scope:
-    """What the leaves of a graph stand for."""
-
-    row: Mapping[str, Any] | None
-    item: Mapping[str, Any] | None
-    probe: Mapping[str, Any] | None
-    probes: Sequence[Any] | None
-    k: int | None
-    external: Mapping[str, Value]
-    rng: random.Random | None
-    values: dict[str, Value] = field(default_factory=dict)
-
-
 def evaluate_graph(
     graph: Graph,
     *,
     row: Mapping[str, Any] | None = None,
     item: Mapping[str, Any] | None = None,
     probe: Mapping[str, Any] | None = None,
-    probes: Sequence[Any] | None = None,
+    probes: Sequence[Mapping[str, Any]] | None = None,
     k: int | None = None,
     external: Mapping[str, Value] | None = None,
     rng: random.Random | None = None,
 ) -> Value:
-    """The graph's value.
+    """The value of the graph's result.
 
     Args:
-        graph: any graph but a reward's.
-        row: the source row, for `column` nodes; a column that it lacks is not-applicable.
-        item: the typed fields of the row, for `item` nodes.
-        probe: the fields of the probe at hand.
-        probes: the probes left of the row.
-        k: number of probes sampled, in cuts.
-        external: values of nodes that need a model, by node id; one that is absent is failed.
-        rng: where `uniform` draws from.
+        graph: has no rollout nodes.
+        row: columns of the source row; a column that is absent or null is not-applicable.
+        item: fields of the row.
+        probe: fields of the probe at hand.
+        probes: the probes of the row that are left.
+        k: number of probes sampled.
+        external: values of external nodes by node id; one that is absent is failed.
+        rng: what `uniform` and `bernoulli` draw from.
+
+    Raises:
+        ArtifactError: the graph has an unknown operation, or a node that stands before its argument.
+        InternalError: the graph needs something that the caller did not give.
     """
-    scope = _Scope(row, item, probe, probes, k, external or {}, rng)
-    for node in graph.nodes:
-        scope.values[node.id] = _evaluate_node(node, scope)
-    return scope.values[graph.result]
+    given = _Given(row, item, probe, probes, k, external or {}, rng)
+    return _evaluate_nodes(graph, given)[graph.result]
 
 
 def evaluate_arguments(
     graph: Graph,
     node_id: str,
     *,
+    row: Mapping[str, Any] | None = None,
     item: Mapping[str, Any] | None = None,
     probe: Mapping[str, Any] | None = None,
-    probes: Sequence[Any] | None = None,
+    probes: Sequence[Mapping[str, Any]] | None = None,
+    k: int | None = None,
     external: Mapping[str, Value] | None = None,
+    rng: random.Random | None = None,
 ) -> list[Value]:
-    """Values of the arguments of one node, to ask a model about."""
-    scope = _Scope(None, item, probe, probes, None, external or {}, None)
-    for node in graph.nodes:
-        if node.id == node_id:
-            return [scope.values[arg] for arg in node.args]
-        scope.values[node.id] = _evaluate_node(node, scope)
-    raise KeyError(node_id)
+    """Values of the arguments of one node, such as what an external node asks about; see `evaluate_graph`."""
+    given = _Given(row, item, probe, probes, k, external or {}, rng)
+    values = _evaluate_nodes(graph, given)
+    node = next(node for node in graph.nodes if node.id == node_id)
+    return [values[arg] for arg in node.args]
 
 
 def find_external_nodes(graph: Graph | RewardGraph) -> tuple[Node, ...]:
-    """The nodes whose value needs a model, in evaluation order."""
+    """The nodes whose value a model gives, in evaluation order."""
     return tuple(node for node in graph.nodes if is_external(node))
 
 
-def is_external(node: Node) -> bool:
-    """Whether the node's value needs a model."""
-    return node.op == "call" and node.params["fn"] in EXTERNAL_FUNCTIONS
+class _Given:
+    """What the leaves of a graph read."""
+
+    def __init__(
+        self,
+        row: Mapping[str, Any] | None,
+        item: Mapping[str, Any] | None,
+        probe: Mapping[str, Any] | None,
+        probes: Sequence[Mapping[str, Any]] | None,
+        k: int | None,
+        external: Mapping[str, Value],
+        rng: random.Random | None,
+    ) -> None:
+        self._records = {"column": row, "item": item, "probe": probe}
+        self._wholes = {"probes": None if probes is None else list(probes), "k": k}
+        self.external = external
+        self._rng = rng
+
+    def read_leaf(self, node: Node) -> Value:
+        if node.op == "const":
+            return clean_value(node.params["value"])
+        if node.op in self._wholes:
+            return _require(self._wholes[node.op], node)  # type: ignore[no-any-return]
+        record = _require(self._records[node.op], node)
+        return clean_value(record.get(node.params["name" if node.op == "column" else "field"]))
+
+    def require_rng(self, node: Node) -> random.Random:
+        return _require(self._rng, node)  # type: ignore[no-any-return]
 
 
-def _evaluate_node(node: Node, scope: _Scope) -> Value:
-    if is_external(node):
-        return scope.external.get(node.id, Failed(f"`{node.params['fn']}` was not asked"))
-    args = [scope.values[arg] for arg in node.args]
+def _require(given: Any, node: Node) -> Any:
+    if given is None:
+        raise InternalError(f"node `{node.id}` needs `{node.op}`, which was not given. Please report this.")
+    return given
+
+
+_LEAVES = frozenset({"const", "column", "item", "probe", "probes", "k"})
+
+
+def _evaluate_nodes(graph: Graph, given: _Given) -> dict[str, Value]:
+    values: dict[str, Value] = {}
+    for node in graph.nodes:
+        try:
+            args = [values[arg] for arg in node.args]
+        except KeyError as error:
+            raise ArtifactError(
+                f"the artifact is malformed: node `{node.id}` stands before its argument {error}. Compile again."
+            ) from error
+        values[node.id] = _evaluate_node(node, args, given)
+    if graph.result not in values:
+        raise ArtifactError(f"the artifact is malformed: it has no node `{graph.result}`. Compile again.")
+    return values
+
+
+def _evaluate_node(node: Node, args: list[Value], given: _Given) -> Value:
+    if node.op in _LEAVES:
+        return given.read_leaf(node)
     if node.op == "aggregate":
-        return _aggregate(node, args)
-    if node.op == "call" and node.params["fn"] == "uniform":
-        return _draw_uniform(args, scope.rng)
-    if node.op in ("const", "column", "item", "probe", "probes", "k"):
-        return _read_leaf(node, scope)
+        return aggregate_list(node.params["fn"], args)
+    if is_external(node):
+        gap = find_gap(args)
+        missing = Failed(f"`{node.params['fn']}` was not answered")
+        return gap if gap is not None else clean_value(given.external.get(node.id, missing))
+    if node.op == "call" and node.params.get("fn") == "uniform":
+        return draw_uniform(args[0], args[1], given.require_rng(node))
+    if node.op == "call" and node.params.get("fn") == "bernoulli":
+        return draw_bernoulli(args[0], str(given.require_rng(node).random()))
     return apply_operation(node.op, args, node.params)
-
-
-def _read_leaf(node: Node, scope: _Scope) -> Value:
-    if node.op == "const":
-        value: Value = node.params["value"]
-        return value
-    if node.op == "column":
-        return _look_up(scope.row, node.params["name"])
-    if node.op == "item":
-        return _look_up(scope.item, node.params["field"])
-    if node.op == "probe":
-        return _look_up(scope.probe, node.params["field"])
-    whole: Value = list(scope.probes) if node.op == "probes" and scope.probes is not None else scope.k
-    return NOT_APPLICABLE if whole is None else whole
-
-
-def _look_up(record: Mapping[str, Any] | None, name: str) -> Value:
-    return NOT_APPLICABLE if record is None else record.get(name, NOT_APPLICABLE)
-
-
-def _aggregate(node: Node, args: Sequence[Value]) -> Value:
-    values, where = args[0], args[1] if len(args) > 1 else 1
-    if isinstance(values, Failed) or values is NOT_APPLICABLE:
-        return values
-    if not isinstance(values, list):
-        return Failed(f"`{node.params['fn']}` needs a list")
-    conditions: Iterable[Value] = where if isinstance(where, list) else [where] * len(values)
-    return aggregate_values(node.params["fn"], list(zip(values, conditions, strict=True)))
-
-
-def _draw_uniform(args: Sequence[Value], rng: random.Random | None) -> Value:
-    low, high = args
-    if rng is None or not isinstance(low, int | float) or not isinstance(high, int | float):
-        return Failed("`uniform` needs two numbers and a generator")
-    # An empty range (one probe, so k - 1 = 0) has its lower end as the only value.
-    return rng.randint(int(low), max(int(low), int(high)))
