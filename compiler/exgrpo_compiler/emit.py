@@ -9,7 +9,6 @@ from exgrpo_artifact.canonical import dump_canonical, hash_text, hash_value, to_
 from exgrpo_artifact.graph import RewardFile
 from exgrpo_artifact.manifest import FORMAT, Hashes, Manifest, Provenance
 from exgrpo_artifact.storage import MANIFEST, REWARD, compute_content_hash
-
 from exgrpo_compiler.lower.task import Lowered
 
 ArtifactFiles = dict[str, str]
@@ -94,4 +93,9 @@ def hash_layers(task: Lowered) -> Hashes:
 def _describe_model(task: Lowered, name: str) -> dict[str, Any]:
     """What determines a model's answers: not how it is reached or paid."""
     model = task.models[name]
-    return {"kind": model.kind, "id": model.id, "sampling": to_plain(model.sampling), "options": to_plain(model.options)}
+    return {
+        "kind": model.kind,
+        "id": model.id,
+        "sampling": to_plain(model.sampling),
+        "options": to_plain(model.options),
+    }

@@ -13,7 +13,6 @@ from typing import Any, Final, Literal, NamedTuple
 
 from exgrpo_artifact.graph import Level, OnFailure
 from exgrpo_artifact.manifest import AnswerSpec, Model, Source, Split
-
 from exgrpo_compiler.program import Key
 from exgrpo_compiler.source import Span
 from exgrpo_compiler.value_types import Type

@@ -67,7 +67,7 @@ def _apply(state: Overridden, text: str, parse: ParseExpression, problems: Probl
     if isinstance(parsed.value, Ref) and parsed.value.name == "off":
         return _turn_off(state, target, span, problems)
     value = _move(parsed.value, source)
-    return replace(state, program=_set(state.program, target, value, problems))
+    return replace(state, program=_set(state.program, target, value))
 
 
 def _find_target(program: Program, path: Path, span: Span, problems: Problems) -> Target | None:
@@ -77,7 +77,9 @@ def _find_target(program: Program, path: Path, span: Span, problems: Problems) -
     shown = ".".join(path)
     if targets:
         options = " or ".join(f"`{target.qualified}`" for target in targets)
-        problems.error("ambiguous-path", span, f"`{shown}` may mean several things here.", hint=f"write {options}")
+        problems.error(
+            "ambiguous-path", span, f"`{shown}` may mean several things here.", hint=f"write {options}"
+        )
     else:
         problems.unknown(
             "unknown-path",
@@ -109,19 +111,21 @@ def _add(names: tuple[str, ...], name: str) -> tuple[str, ...]:
     return names if name in names else (*names, name)
 
 
-def _set(program: Program, target: Target, value: Expr, problems: Problems) -> Program:
+def _set(program: Program, target: Target, value: Expr) -> Program:
     decl = set_value(program.decls[target.key], target.path, value)
     assert decl is not None, "find_targets gives only what can be set"
     if decl.kind == "dataset" and target.path == ("source",):
-        decl = _map_splits(decl, value, problems)
+        decl = _map_splits(decl, value)
     return program.with_decl(target.key, decl)
 
 
-def _map_splits(decl: Decl, source: Expr, problems: Problems) -> Decl:
+def _map_splits(decl: Decl, source: Expr) -> Decl:
     """A source given by parts keeps the declared splits: each takes the part of its own name."""
     if not isinstance(source, Call) or decl.block is None:
         return decl
-    parts = {argument.name.text: argument.name.span for argument in source.arguments if argument.name is not None}
+    parts = {
+        argument.name.text: argument.name.span for argument in source.arguments if argument.name is not None
+    }
     is_by_part = isinstance(source.function, Ref) and source.function.name in ("jsonl", "csv", "parquet")
     if not is_by_part or not parts:
         return decl
@@ -130,18 +134,9 @@ def _map_splits(decl: Decl, source: Expr, problems: Problems) -> Decl:
         if not isinstance(statement, NamedStmt) or statement.keyword != "split":
             continue
         name = statement.name.text
-        if name not in parts:
-            problems.unknown(
-                "unknown-part",
-                source.span,
-                f"Dataset `{decl.name.text}` declares a split `{name}`, for which this source has no part.",
-                name,
-                parts,
-                "its parts are",
-            )
-            continue
-        span = parts[name]
-        offsets = tuple(range(span.start, span.end + 1))
+        # A split without a part gets its own name all the same: `check` then says so, at the source given here.
+        span = parts.get(name, source.span)
+        offsets = tuple(min(span.start + index, span.end) for index in range(len(name) + 1))
         statements[index] = replace(statement, value=Text(name, "quoted", offsets, span))
     return replace(decl, block=replace(decl.block, statements=tuple(statements)))
 

@@ -35,7 +35,7 @@ def check_spec(source: Source, load: Load, *, overrides: Sequence[str] = ()) -> 
         return Outcome(None, resolved.diagnostics)
     changed = apply_overrides(resolved.value, overrides, parse_expression)
     assert changed.value is not None
-    checked = check_program(changed.value.program, changed.value.terms_off)
+    checked = check_program(changed.value.program, changed.value.terms_off, resolved.value)
     assert checked.value is not None
     diagnostics = _merge(resolved.diagnostics, changed.diagnostics, checked.diagnostics)
     return Outcome(CheckedSpec(checked.value, tuple(overrides), changed.value.turned_off), diagnostics)

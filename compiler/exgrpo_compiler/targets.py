@@ -57,7 +57,11 @@ def find_targets(program: Program, module: str, path: Path, task: Key | None = N
         found.append(Target(head, path[1:]))
     for key in _get_tasks(program, module, task):
         target = Target(key, path)
-        if target not in found and path[0] in list_stages(program, key) and _can_set(program.decls[key], path):
+        if (
+            target not in found
+            and path[0] in list_stages(program, key)
+            and _can_set(program.decls[key], path)
+        ):
             found.append(target)
     return found
 
@@ -104,7 +108,11 @@ def turn_off(decl: Decl, path: Path) -> Decl | None:
     if decl.block is None or len(path) != 1:
         return None
     for index, statement in enumerate(decl.block.statements):
-        is_stage = isinstance(statement, NamedStmt) and statement.keyword == "stage" and statement.name.text == path[0]
+        is_stage = (
+            isinstance(statement, NamedStmt)
+            and statement.keyword == "stage"
+            and statement.name.text == path[0]
+        )
         if is_stage or (isinstance(statement, KeepStmt) and _get_keep_name(decl.block, statement) == path[0]):
             return replace(decl, block=_replace_statement(decl.block, index, None))
     return None
@@ -112,7 +120,12 @@ def turn_off(decl: Decl, path: Path) -> Decl | None:
 
 def is_term(decl: Decl, path: Path) -> bool:
     """Whether the path names a term of a reward."""
-    return decl.kind == "reward" and len(path) == 1 and path[0] in _list_members(decl) and path[0] != "on_failure"
+    return (
+        decl.kind == "reward"
+        and len(path) == 1
+        and path[0] in _list_members(decl)
+        and path[0] != "on_failure"
+    )
 
 
 # --- reading ------------------------------------------------------------------------------------------------
@@ -187,7 +200,9 @@ def _set_in_block(decl: Decl, block: Block, path: Path, value: Expr) -> Block | 
             changed = replace(statement, value=inner) if inner is not None else None
         elif isinstance(statement, FieldStmt) and statement.name.text == path[0] and len(path) == 1:
             changed = replace(statement, value=value)
-        elif isinstance(statement, KeepStmt) and _get_keep_name(block, statement) == path[0] and len(path) == 1:
+        elif (
+            isinstance(statement, KeepStmt) and _get_keep_name(block, statement) == path[0] and len(path) == 1
+        ):
             changed = replace(statement, condition=value)
         if changed is not None:
             return _replace_statement(block, index, changed)
@@ -267,11 +282,19 @@ def _set_in_model(expr: Expr, path: Path, value: Expr) -> Expr | None:
     new_block = None
     if path[0] in MODEL_SETTINGS.get(kind, {}) and len(path) == 1:
         new_block = _set_assign(block, path[0], value)
-    elif path[0] in BLOCKS_OF_MODEL.get(kind, {}) and len(path) == 2 and path[1] in BLOCKS_OF_MODEL[kind][path[0]]:
+    elif (
+        path[0] in BLOCKS_OF_MODEL.get(kind, {})
+        and len(path) == 2
+        and path[1] in BLOCKS_OF_MODEL[kind][path[0]]
+    ):
         new_block = _set_in_group(block, path[0], path[1], value)
     if new_block is None:
         return None
-    return replace(expr, block=new_block) if isinstance(expr, Configured) else Configured(head, new_block, expr.span)
+    return (
+        replace(expr, block=new_block)
+        if isinstance(expr, Configured)
+        else Configured(head, new_block, expr.span)
+    )
 
 
 def _set_assign(block: Block, key: str, value: Expr) -> Block:
@@ -293,5 +316,3 @@ def _set_in_group(block: Block, keyword: str, key: str, value: Expr) -> Block:
 
 def _at_end(span: Span) -> Span:
     return Span(span.source, span.end, span.end)
-
-

@@ -20,7 +20,9 @@ class _OffsetEnvironment(Environment):
     def _tokenize(
         self, source: str, name: str | None, filename: str | None = None, state: str | None = None
     ) -> TokenStream:
-        tokens = self.lexer.wrap(_add_offsets(self.lexer.tokeniter(source, name, filename, state), source), name, filename)
+        tokens = self.lexer.wrap(
+            _add_offsets(self.lexer.tokeniter(source, name, filename, state), source), name, filename
+        )
         return TokenStream(tokens, name, filename)
 
 

@@ -7,7 +7,6 @@ place inside the string, wherever that string stands.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -18,8 +17,15 @@ from exgrpo_compiler.ast import Text
 from exgrpo_compiler.builtins import FILTERS, LOOP_TYPE, PLANNED
 from exgrpo_compiler.diagnostics import suggest_name
 from exgrpo_compiler.problems import Problems, list_names, start_sentence
-from exgrpo_compiler.source import Span
 from exgrpo_compiler.template_syntax import parse_template
+from exgrpo_compiler.template_words import (
+    CONSTRUCTS,
+    EXPRESSIONS,
+    LATEX_HINT,
+    describe_syntax_error,
+    is_latex,
+    make_span,
+)
 from exgrpo_compiler.value_types import (
     ANY,
     BOOL,
@@ -32,43 +38,6 @@ from exgrpo_compiler.value_types import (
     list_of,
 )
 
-_CONSTRUCTS = {
-    "Include": "include",
-    "Import": "import",
-    "FromImport": "from",
-    "Extends": "extends",
-    "Block": "block",
-    "Macro": "macro",
-    "CallBlock": "call",
-    "FilterBlock": "filter",
-    "With": "with",
-    "AssignBlock": "set … endset",
-    "ScopedEvalContextModifier": "autoescape",
-}
-"""Statements of Jinja that templates here do not have."""
-
-_EXPRESSIONS = {
-    "Call": "A call",
-    "Test": "An `is` test",
-    "Slice": "A slice",
-    "Dict": "A dictionary",
-    "Pow": "A power",
-    "FloorDiv": "`//`",
-    "Mod": "`%`",
-    "NSRef": "A namespace",
-}
-"""Expressions of Jinja that templates here do not have."""
-
-_LATEX = re.compile(r"(\\[A-Za-z]+(\s*\{[^{}]*\})*|[\^_])\s*$")
-
-_JINJA_WORDS = {
-    "end of print statement": "`}}`",
-    "end of statement block": "`%}`",
-    "begin of print statement": "`{{`",
-    "begin of statement block": "`{%`",
-    "end of template": "the end of the template",
-}
-
 Names = Mapping[str, Type]
 
 
@@ -77,37 +46,17 @@ def check_template(text: Text, names: Names, problems: Problems, what: str) -> f
     try:
         tree = parse_template(text.value)
     except TemplateSyntaxError as error:
-        message = error.message or "it cannot be read"
-        for word, shown in _JINJA_WORDS.items():
-            message = message.replace(f"'{word}'", shown).replace(word, shown)
         problems.error(
             "template-syntax",
             make_span(text, error.lineno, 1),
-            f"This template is malformed: {message.rstrip('.')}.",
-            hint=_LATEX_HINT if _is_latex(text.value, error.lineno) else None,
+            f"This template is malformed: {describe_syntax_error(error.message)}.",
+            hint=LATEX_HINT if is_latex(text.value, error.lineno) else None,
         )
         return None
     checker = _Checker(text, names, problems, what)
     before = len(problems)
     checker.check_body(tree.body, dict(names))
     return frozenset(checker.used) if len(problems) == before else None
-
-
-def make_span(text: Text, start: int, length: int) -> Span:
-    """Where `length` characters of the string's value from `start` on stand in the source."""
-    last = len(text.offsets) - 1
-    start = min(max(start, 0), last)
-    first_offset = text.offsets[start]
-    end_offset = text.offsets[min(start + max(length, 1), last)]
-    return Span(text.span.source, first_offset, max(end_offset, first_offset + 1))
-
-
-_LATEX_HINT = "`{{` begins a template expression; LaTeX braces are written {% raw %}…{% endraw %}"
-
-
-def _is_latex(text: str, at: int) -> bool:
-    opening = text.rfind("{{", 0, at + 1)
-    return opening >= 0 and _LATEX.search(text[:opening]) is not None
 
 
 @dataclass(slots=True)
@@ -144,8 +93,10 @@ class _Checker:
                         self.check_printed(child, scope)
             case nodes.If():
                 self.check_value(node.test, scope)
-                for branch in (node.body, *([part] for part in node.elif_), node.else_):
-                    self.check_body(list(branch), dict(scope))
+                for part in node.elif_:
+                    self.check_statement(part, scope)
+                self.check_body(node.body, dict(scope))
+                self.check_body(node.else_, dict(scope))
             case nodes.For():
                 self.check_for(node, scope)
             case nodes.Assign():
@@ -153,7 +104,9 @@ class _Checker:
                 if isinstance(node.target, nodes.Name):
                     scope[node.target.name] = type_ or ANY
                 else:
-                    self.error("template-construct", node.target.lineno, 1, "`set` gives a value to one plain name.")
+                    self.error(
+                        "template-construct", node.target.lineno, 1, "`set` gives a value to one plain name."
+                    )
             case _:
                 self.refuse(node)
 
@@ -170,7 +123,12 @@ class _Checker:
         elif sequence is not None:
             element = sequence.element or ANY
         if node.recursive or not isinstance(node.target, nodes.Name):
-            self.error("template-construct", node.lineno, 3, "A template's loop has one plain name and is not recursive.")
+            self.error(
+                "template-construct",
+                node.lineno,
+                3,
+                "A template's loop has one plain name and is not recursive.",
+            )
             return
         inner = {**scope, node.target.name: element, "loop": LOOP_TYPE}
         if node.test is not None:
@@ -185,28 +143,36 @@ class _Checker:
         if type_.kind == "record":
             at, length = self.place(node)
             hint = list_names(type_.field_names, "it has")
-            self.error("type-mismatch", at, length, f"This prints {type_.title} as a whole; name a field of it.", hint)
+            self.error(
+                "type-mismatch",
+                at,
+                length,
+                f"This prints {type_.title} as a whole; name a field of it.",
+                hint,
+            )
         elif type_.kind == "list":
             at, length = self.place(node)
             self.error("type-mismatch", at, length, "This prints a list as a whole; loop over it with `for`.")
 
     def refuse(self, node: nodes.Node) -> None:
         name = type(node).__name__
-        if name in _CONSTRUCTS:
-            message = f"Templates have no `{_CONSTRUCTS[name]}`."
+        if name in CONSTRUCTS:
+            message = f"Templates have no `{CONSTRUCTS[name]}`."
         else:
-            message = f"{_EXPRESSIONS.get(name, 'This')} is no part of a template."
+            message = f"{EXPRESSIONS.get(name, 'This')} is no part of a template."
         hint = None
         if name == "Call":
             hint = "filters do such work: {{ x | strip }}"
-        elif name in _CONSTRUCTS:
+        elif name in CONSTRUCTS:
             hint = "templates have expressions, if, for, set, filters, raw and comments"
         at, length = self.place(node)
         self.error("template-construct", at, length, message, hint)
 
     def place(self, node: nodes.Node) -> tuple[int, int]:
         """Offset and length of what an expression begins with."""
-        while isinstance(node, nodes.Getattr | nodes.Getitem | nodes.Filter | nodes.Call | nodes.Test | nodes.Slice):
+        while isinstance(
+            node, nodes.Getattr | nodes.Getitem | nodes.Filter | nodes.Call | nodes.Test | nodes.Slice
+        ):
             inner = node.node if not isinstance(node, nodes.Slice) else None
             if inner is None:
                 break
@@ -240,7 +206,10 @@ class _Checker:
                 otherwise = self.check_value(node.expr2, scope) if node.expr2 is not None else TEXT
                 return (join_types(then, otherwise) or ANY) if then and otherwise else None
             case nodes.Compare():
-                parts = [self.check_value(node.expr, scope), *(self.check_value(op.expr, scope) for op in node.ops)]
+                parts = [
+                    self.check_value(node.expr, scope),
+                    *(self.check_value(op.expr, scope) for op in node.ops),
+                ]
                 return None if any(part is None for part in parts) else BOOL
             case nodes.And() | nodes.Or():
                 sides = (self.check_value(node.left, scope), self.check_value(node.right, scope))
@@ -264,8 +233,8 @@ class _Checker:
                 self.used.add(node.name)
             return scope[node.name]
         hint = suggest_name(node.name, scope) or list_names(scope, "it sees")
-        if _is_latex(self.text.value, node.lineno):
-            hint = _LATEX_HINT
+        if is_latex(self.text.value, node.lineno):
+            hint = LATEX_HINT
         self.error(
             "unknown-name",
             node.lineno,
@@ -292,7 +261,12 @@ class _Checker:
             return None
         if isinstance(key, int) and base.kind in ("list", "any"):
             return base.element or ANY
-        self.error("template-construct", node.lineno, 1, "In brackets stands the name of a field, or the index in a list.")
+        self.error(
+            "template-construct",
+            node.lineno,
+            1,
+            "In brackets stands the name of a field, or the index in a list.",
+        )
         return None
 
     def check_attribute(self, node: Any, name: str, at: int, scope: dict[str, Type]) -> Type | None:
@@ -307,7 +281,9 @@ class _Checker:
         type_ = base.get_field(name)
         if type_ is None:
             hint = suggest_name(name, base.field_names) or list_names(base.field_names, "its fields are")
-            self.error("unknown-field", at, len(name), f"{start_sentence(base.title)} has no field `{name}`.", hint)
+            self.error(
+                "unknown-field", at, len(name), f"{start_sentence(base.title)} has no field `{name}`.", hint
+            )
         return type_
 
     def check_filter(self, node: nodes.Filter, scope: dict[str, Type]) -> Type | None:
@@ -322,14 +298,19 @@ class _Checker:
                 hint = suggest_name(node.name, FILTERS) or list_names(FILTERS, "the filters are", limit=20)
             self.error("unknown-filter", node.lineno, len(node.name), message, hint)
             return None
-        if value is None or any(argument is None for argument in arguments):
+        given = [type_ for type_ in (value, *arguments) if type_ is not None]
+        if len(given) < 1 + len(arguments):
             return None
-        given = [value, *arguments]
         params = function.params
         num_required = sum(param.is_required for param in params)
         if node.kwargs or not num_required <= len(given) <= len(params):
             shown = ", ".join(param.name for param in params[1:])
-            self.error("missing-argument", node.lineno, len(node.name), f"The filter is written `{node.name}({shown})`.")
+            self.error(
+                "missing-argument",
+                node.lineno,
+                len(node.name),
+                f"The filter is written `{node.name}({shown})`.",
+            )
             return None
         for param, type_ in zip(params, given, strict=False):
             if not fits(type_, param.type):
@@ -351,7 +332,12 @@ class _Checker:
                 return TEXT
             if sides[0].is_number and sides[1].is_number:
                 return NUMBER
-            self.error("type-mismatch", node.lineno, 1, "`+` joins two texts, or adds two numbers; `~` joins anything.")
+            self.error(
+                "type-mismatch",
+                node.lineno,
+                1,
+                "`+` joins two texts, or adds two numbers; `~` joins anything.",
+            )
             return None
         left, right = self.check_number(node.left, scope), self.check_number(node.right, scope)
         return NUMBER if left and right else None
@@ -360,7 +346,9 @@ class _Checker:
         type_ = self.check_value(node, scope)
         if type_ is not None and not type_.is_number:
             at, length = self.place(node)
-            self.error("type-mismatch", at, length, f"A number is due here; this is a {describe_type(type_)}.")
+            self.error(
+                "type-mismatch", at, length, f"A number is due here; this is a {describe_type(type_)}."
+            )
             return None
         return type_
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from exgrpo_artifact.graph import Level
-
 from exgrpo_compiler.ast import Call, Pipe
 from exgrpo_compiler.check.expressions import (
     LEVELS,
@@ -40,10 +39,10 @@ def check_aggregate(scope: Scope, expr: Call | Pipe, name: str) -> Typed | None:
         return None
     if where is not None and not verify_condition(scope, where):
         return None
-    if scope.place == "reward":
-        level = _lift(scope, name, value, where, expr.span)
-    else:
-        level = _verify_list(scope, name, value, where)
+    is_lifted = scope.place == "reward"
+    level = (
+        _lift(scope, name, value, where, expr.span) if is_lifted else _verify_list(scope, name, value, where)
+    )
     if level is None:
         return None
     result = _get_result(scope, name, value)
@@ -93,7 +92,9 @@ def _verify_list(scope: Scope, name: str, value: Typed, where: Typed | None) -> 
 def _get_result(scope: Scope, name: str, value: Typed) -> Type | None:
     if name == "count":
         return INT
-    element = value.type.element if value.type.kind == "list" and value.type.element else value.type
+    element = value.type
+    if scope.place != "reward" and value.type.element is not None:
+        element = value.type.element
     probe = Typed(value.op, (), value.params, element, value.level, value.span)
     if name in ("any", "all"):
         return BOOL if verify_condition(scope, probe) else None

@@ -6,7 +6,6 @@ import re
 from typing import Literal
 
 from exgrpo_artifact.manifest import AnswerSpec, FieldType
-
 from exgrpo_compiler.ast import Argument, Attribute, Call, Decl, Expr, Ref, Text, TypeExpr
 from exgrpo_compiler.builtins import ANSWER_KINDS
 from exgrpo_compiler.check.context import Context, find_declaration, find_type_name

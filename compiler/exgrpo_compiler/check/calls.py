@@ -137,7 +137,11 @@ def _check_function(
     level = combine_levels(*checked)
     if function.name == "bernoulli":
         if level == "turn":
-            scope.context.problems.error("level-mismatch", span, "`bernoulli` is drawn once per rollout; this differs from turn to turn.")
+            scope.context.problems.error(
+                "level-mismatch",
+                span,
+                "`bernoulli` is drawn once per rollout; this differs from turn to turn.",
+            )
             return None
         level = "rollout"
     return Typed("call", tuple(checked), {"fn": function.name}, result, level, span)

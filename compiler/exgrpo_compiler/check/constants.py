@@ -155,9 +155,13 @@ def read_setting(context: Context, expr: Expr, setting: Setting) -> object:
     if setting.due == "texts":
         if isinstance(value.value, list) and all(isinstance(item, str) for item in value.value):
             return tuple(value.value)
-        return _report_due(context, expr, what, 'a list of texts, as ["q_proj", "v_proj"]')
+        _report_due(context, expr, what, 'a list of texts, as ["q_proj", "v_proj"]')
+        return None
     if setting.due == "text":
-        return value.value if isinstance(value.value, str) else _report_due(context, expr, what, "a text")
+        if isinstance(value.value, str):
+            return value.value
+        _report_due(context, expr, what, "a text")
+        return None
     if setting.due == "env":
         if isinstance(value.value, Env):
             return value.value
@@ -170,7 +174,8 @@ def read_setting(context: Context, expr: Expr, setting: Setting) -> object:
         return None
     if isinstance(value.value, str | Env):
         return value.value
-    return _report_due(context, expr, what, 'a text or env("NAME")')
+    _report_due(context, expr, what, 'a text or env("NAME")')
+    return None
 
 
 def read_number(context: Context, expr: Expr, setting: Setting, value: Constant) -> int | float | None:
@@ -178,7 +183,8 @@ def read_number(context: Context, expr: Expr, setting: Setting, value: Constant)
     what = f"`{setting.name}`"
     number = value.value
     if not isinstance(number, int | float) or isinstance(number, bool):
-        return _report_due(context, expr, what, "a whole number" if setting.due == "int" else "a number")
+        _report_due(context, expr, what, "a whole number" if setting.due == "int" else "a number")
+        return None
     literal = expr if isinstance(expr, Number) else None
     if literal is None:
         text = f"{number:g}{value.unit or ''}"
@@ -186,7 +192,8 @@ def read_number(context: Context, expr: Expr, setting: Setting, value: Constant)
     if not verify_unit(literal, value.unit, setting.unit, context.problems, what):
         return None
     if setting.due == "int" and number != int(number):
-        return _report_due(context, expr, what, "a whole number")
+        _report_due(context, expr, what, "a whole number")
+        return None
     bounds = _describe_bounds(setting)
     low_ok = setting.low is None or number >= setting.low
     above_ok = setting.above is None or number > setting.above
@@ -210,7 +217,7 @@ def _describe_bounds(setting: Setting) -> str:
 def _read_choice(context: Context, expr: Expr, setting: Setting) -> object:
     choices = setting.choices or {}
     word = expr.name if isinstance(expr, Ref) else expr.value if isinstance(expr, Text) else None
-    if word in choices:
+    if word is not None and word in choices:
         return choices[word]
     context.problems.error(
         "invalid-value",
@@ -227,7 +234,8 @@ def read_names(context: Context, expr: Expr, what: str) -> tuple[Ref, ...] | Non
     names = [item for item in items if isinstance(item, Ref)]
     if len(names) < len(items):
         bad = next(item for item in items if not isinstance(item, Ref))
-        return _report_due(context, bad, what, "a list of names, as [final, explain]")
+        _report_due(context, bad, what, "a list of names, as [final, explain]")
+        return None
     return tuple(names)
 
 
@@ -235,7 +243,8 @@ def _read_entries(context: Context, expr: Expr, setting: Setting) -> tuple[tuple
     what = f"`{setting.name}`"
     example = "{ full: 4, partial: 4 }" if setting.due == "counts" else "{ lesson: 60%, drills: 40% }"
     if not isinstance(expr, Record) or expr.tag is not None:
-        return _report_due(context, expr, what, f"a record, as {example}")
+        _report_due(context, expr, what, f"a record, as {example}")
+        return None
     element = Setting(
         setting.name,
         "int" if setting.due == "counts" else "number",
@@ -262,7 +271,8 @@ def _read_entries(context: Context, expr: Expr, setting: Setting) -> tuple[tuple
 def read_range(context: Context, expr: Expr, what: str) -> tuple[float, float] | None:
     """Both ends of `a..b`, with a < b."""
     if not isinstance(expr, Range):
-        return _report_due(context, expr, what, "a range, as 0..1")
+        _report_due(context, expr, what, "a range, as 0..1")
+        return None
     ends = [read_constant(context, end) for end in (expr.low, expr.high)]
     if any(end is None for end in ends):
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from exgrpo_compiler.ast import Attribute, Decl, Expr, Name, Ref, TypeExpr
@@ -41,8 +41,10 @@ class Context:
     module: str
     problems: Problems
     known: Mapping[Key, Any]
-    turned_off: frozenset[tuple[Key, str]] = field(default_factory=frozenset)
+    turned_off: frozenset[tuple[Key, str]]
     """(reward, term) turned off from outside."""
+    written: Program
+    """The program before overrides: a study speaks of what is written."""
 
     def in_module(self, module: str) -> Context:
         """The same with another module's scope."""

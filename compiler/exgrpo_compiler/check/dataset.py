@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from exgrpo_artifact.manifest import Source, Split
-
 from exgrpo_compiler.ast import Argument, Call, Decl, Expr, FieldStmt, NamedStmt, Ref
 from exgrpo_compiler.builtins import SOURCE_ARGUMENTS, Setting
 from exgrpo_compiler.check.arguments import bind_arguments
@@ -82,7 +81,7 @@ def _read_named_source(context: Context, kind: str, expr: Call) -> Source | None
     if bound is None:
         return None
     location = _read_text(context, bound["location"], f"The first argument of `{kind}`")
-    options = {}
+    options: dict[str, object] = {}
     for name, argument in bound.items():
         if name == "location":
             continue
@@ -93,7 +92,9 @@ def _read_named_source(context: Context, kind: str, expr: Call) -> Source | None
         if constant is None:
             return None
         if isinstance(constant.value, Env) or constant.unit is not None:
-            context.problems.error("type-mismatch", argument.span, f"`{name}` is a plain value: text, number, bool or list.")
+            context.problems.error(
+                "type-mismatch", argument.span, f"`{name}` is a plain value: text, number, bool or list."
+            )
             return None
         options[name] = constant.value
     if location is None or None in options.values():
@@ -122,7 +123,9 @@ def _read_file_source(context: Context, kind: str, expr: Call) -> Source | None:
         if path is None:
             return None
         if argument.name.text in parts:
-            context.problems.error("duplicate-key", argument.name.span, f"`{argument.name.text}` is given twice.")
+            context.problems.error(
+                "duplicate-key", argument.name.span, f"`{argument.name.text}` is given twice."
+            )
             return None
         parts[argument.name.text] = path
     return Source.model_validate({"kind": kind, "parts": parts})
@@ -171,12 +174,16 @@ def _read_splits(
     fractions = [split.fraction for split in splits.values() if split.fraction is not None]
     if fractions and len(fractions) < len(splits):
         context.problems.error(
-            "invalid-value", statements[0].span, "Splits are all parts of the source by name, or all shares of its rows."
+            "invalid-value",
+            statements[0].span,
+            "Splits are all parts of the source by name, or all shares of its rows.",
         )
         is_ok = False
     if sum(fractions) > 1 + 1e-9:
         context.problems.error(
-            "invalid-value", statements[-1].span, f"The splits take {100 * sum(fractions):g}% of the rows; there are 100%."
+            "invalid-value",
+            statements[-1].span,
+            f"The splits take {100 * sum(fractions):g}% of the rows; there are 100%.",
         )
         is_ok = False
     return splits if is_ok else None
@@ -251,7 +258,9 @@ def _read_field(scope: Scope, statement: FieldStmt) -> CheckedField | None:
     if type_ is None or value is None:
         return None
     if value.type.unit is not None:
-        scope.context.problems.error("unit-mismatch", value.span, f"Field `{name}` is a plain number, without a unit.")
+        scope.context.problems.error(
+            "unit-mismatch", value.span, f"Field `{name}` is a plain number, without a unit."
+        )
         return None
     is_convertible = (type_.kind == "int" and value.type.kind == "number") or (
         type_.kind == "choice" and value.type.kind == "text"
@@ -259,5 +268,3 @@ def _read_field(scope: Scope, statement: FieldStmt) -> CheckedField | None:
     if not is_convertible and not verify_type(scope, value, type_, f"Field `{name}`"):
         return None
     return CheckedField(name, type_, statement.secret, value)
-
-

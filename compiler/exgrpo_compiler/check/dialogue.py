@@ -63,12 +63,16 @@ class _Steps:
         name = step.name
         if name.text in RESERVED_TURNS:
             self.context.problems.error(
-                "reserved-name", name.span, f"`{name.text}` is a property of every rollout and no name for a turn."
+                "reserved-name",
+                name.span,
+                f"`{name.text}` is a property of every rollout and no name for a turn.",
             )
             return
         if name.text in self.names:
             first = self.names[name.text].name.span
-            report_double(self.context.problems, "duplicate-name", name, first, f"There are two turns `{name.text}`.")
+            report_double(
+                self.context.problems, "duplicate-name", name, first, f"There are two turns `{name.text}`."
+            )
             return
         self.names[name.text] = step
         asked = self._check(user.value, types) if user is not None else None
@@ -89,9 +93,15 @@ def check_dialogue(context: Context, decl: Decl) -> CheckedDialogue | None:
     assert decl.block is not None
     name, before = decl.name, len(context.problems)
     title = f"dialogue `{name.text}`"
-    block = sort_statements(decl.block, "dialogue", title, name.span, context.problems, is_damaged=decl.is_damaged)
+    block = sort_statements(
+        decl.block, "dialogue", title, name.span, context.problems, is_damaged=decl.is_damaged
+    )
     bound = bind_params(context, decl, ("dataset", "probes"))
-    item = require_param(context, decl, bound, "dataset", "item: NAME_OF_A_DATASET") if bound is not None else None
+    item = (
+        require_param(context, decl, bound, "dataset", "item: NAME_OF_A_DATASET")
+        if bound is not None
+        else None
+    )
     dataset = context.known.get(item.key) if item else None
     scenarios = _read_scenarios(context, [part for part in block.others if isinstance(part, NamedStmt)])
     if bound is None or item is None or not isinstance(dataset, CheckedDataset):
@@ -108,7 +118,9 @@ def check_dialogue(context: Context, decl: Decl) -> CheckedDialogue | None:
     steps = _Steps(context, title, {item.name: "item"})
     types = {item.name: dataset.row_type}
     system_assign = block.get("system")
-    system = check_prompt(context, system_assign.value, types, title, steps.aliases) if system_assign else None
+    system = (
+        check_prompt(context, system_assign.value, types, title, steps.aliases) if system_assign else None
+    )
     outside = [part for part in block.others if isinstance(part, UserStep | AssistantStep | ForStep)]
     loop = _take_loop(context, outside)
     variable, count = None, None
@@ -121,7 +133,10 @@ def check_dialogue(context: Context, decl: Decl) -> CheckedDialogue | None:
     steps.read([part for part in outside if not isinstance(part, ForStep)], types, in_loop=False)
     if not any(isinstance(part, AssistantStep) for part in outside) and not decl.is_damaged:
         context.problems.error(
-            "dialogue-shape", name.span, f"Dialogue `{name.text}` has no closing assistant turn.", hint=_SHAPE_HINT
+            "dialogue-shape",
+            name.span,
+            f"Dialogue `{name.text}` has no closing assistant turn.",
+            hint=_SHAPE_HINT,
         )
     if len(context.problems) > before:
         return None
@@ -137,10 +152,15 @@ def check_dialogue(context: Context, decl: Decl) -> CheckedDialogue | None:
 def _take_loop(context: Context, steps: Sequence[Stmt]) -> ForStep | None:
     loops = [step for step in steps if isinstance(step, ForStep)]
     for extra in loops[1:]:
-        context.problems.error("dialogue-shape", extra.span, "A dialogue has one loop over probes.", hint=_SHAPE_HINT)
+        context.problems.error(
+            "dialogue-shape", extra.span, "A dialogue has one loop over probes.", hint=_SHAPE_HINT
+        )
     if loops and steps[0] is not loops[0]:
         context.problems.error(
-            "dialogue-shape", loops[0].span, "The loop over probes comes before every other exchange.", hint=_SHAPE_HINT
+            "dialogue-shape",
+            loops[0].span,
+            "The loop over probes comes before every other exchange.",
+            hint=_SHAPE_HINT,
         )
     return loops[0] if loops else None
 
@@ -151,7 +171,9 @@ def _read_loop_head(
     variable, sequence = loop.variable, loop.sequence
     if variable.text in (item.name, "item"):
         context.problems.error(
-            "reserved-name", variable.span, f"`{variable.text}` is the row here; give the loop's variable another name."
+            "reserved-name",
+            variable.span,
+            f"`{variable.text}` is the row here; give the loop's variable another name.",
         )
     if probes is None:
         context.problems.error(
@@ -163,7 +185,11 @@ def _read_loop_head(
         return variable.text, None
     if isinstance(sequence, Ref) and sequence.name == probes.name:
         return variable.text, None
-    if isinstance(sequence, Call) and isinstance(sequence.function, Ref) and sequence.function.name == "sample":
+    if (
+        isinstance(sequence, Call)
+        and isinstance(sequence.function, Ref)
+        and sequence.function.name == "sample"
+    ):
         bound = bind_arguments(
             sequence.arguments, ("list", "k"), ("list", "k"), "`sample`", sequence.span, context.problems
         )
@@ -245,7 +271,9 @@ def _read_branch(
         context.problems.unknown(
             "unknown-scenario",
             base.span,
-            f"There is no scenario `{base.name}` to branch from." if isinstance(base, Ref) else "A scenario is due here.",
+            f"There is no scenario `{base.name}` to branch from."
+            if isinstance(base, Ref)
+            else "A scenario is due here.",
             base.name if isinstance(base, Ref) else "",
             declared,
             "the scenarios are",
@@ -254,7 +282,10 @@ def _read_branch(
     source = declared[base.name].value
     if base.name == statement.name.text or not isinstance(source, Ref):
         context.problems.error(
-            "invalid-value", base.span, "A branch leaves a scenario that takes `all` probes.", hint="as branch(full, after: …)"
+            "invalid-value",
+            base.span,
+            "A branch leaves a scenario that takes `all` probes.",
+            hint="as branch(full, after: …)",
         )
         return None
     count = _check_count(context, bound["after"].value)

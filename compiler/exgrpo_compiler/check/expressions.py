@@ -7,7 +7,6 @@ is the same for every rollout, and a rollout's for every turn; `const` takes par
 from __future__ import annotations
 
 from exgrpo_artifact.graph import Level
-
 from exgrpo_compiler.ast import (
     Attribute,
     Binary,
@@ -33,8 +32,18 @@ from exgrpo_compiler.check.names import check_attribute, check_name
 from exgrpo_compiler.check.scope import Scope
 from exgrpo_compiler.ir import Typed
 from exgrpo_compiler.source import Span
-from exgrpo_compiler.value_types import ANY, BOOL, NUMBER, TEXT, Type, describe_type, fits, join_types, list_of
 from exgrpo_compiler.units import describe_unit, verify_unit_known
+from exgrpo_compiler.value_types import (
+    ANY,
+    BOOL,
+    NUMBER,
+    TEXT,
+    Type,
+    describe_type,
+    fits,
+    join_types,
+    list_of,
+)
 
 LEVELS: tuple[Level, ...] = ("turn", "rollout", "group", "const")
 """From the lowest up; `const` needs no rollout at all."""
@@ -185,7 +194,7 @@ def _check_operand(scope: Scope, expr: Compare, index: int) -> Typed | None:
     if not isinstance(operand, Ref) or operand.name in scope.names or operand.name in scope.term_names:
         return check_expression(scope, operand)
     for other in expr.operands[max(0, index - 1) : index + 2]:
-        if other is operand or isinstance(other, Ref) and other.name not in scope.names:
+        if other is operand or (isinstance(other, Ref) and other.name not in scope.names):
             continue
         if not isinstance(other, Ref | Attribute):
             continue

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from exgrpo_artifact.manifest import AnswerSpec
-
 from exgrpo_compiler.ast import Argument, Attribute, Expr, Ref
 from exgrpo_compiler.builtins import ASKABLE
 from exgrpo_compiler.check.answers import get_answer_for, read_answer_expression
@@ -140,11 +139,15 @@ def check_judge(scope: Scope, name: str, arguments: tuple[Argument, ...], span: 
     return Typed("call", tuple(checked), params, result, level, span)
 
 
-def _find_model(scope: Scope, expr: Expr, what: str, *, takes_student: bool = False) -> Key | StudentRole | None:
+def _find_model(
+    scope: Scope, expr: Expr, what: str, *, takes_student: bool = False
+) -> Key | StudentRole | None:
     if scope.find_student and isinstance(expr, Ref) and expr.name == "student":
         if takes_student:
             return STUDENT
-        scope.context.problems.error("kind-mismatch", expr.span, f"{what} asks a teacher or a judge; the student is asked by `solved`.")
+        scope.context.problems.error(
+            "kind-mismatch", expr.span, f"{what} asks a teacher or a judge; the student is asked by `solved`."
+        )
         return None
     return find_askable(scope.context, expr, what)
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from exgrpo_artifact.manifest import EnvRef, Limits, Lora, Model, Price, Sampling, Scratch
-
 from exgrpo_compiler.ast import Assign, Block, Call, Configured, Decl, Expr, GroupBlock, Name, Record, Ref
 from exgrpo_compiler.builtins import BLOCKS_OF_MODEL, MODEL_ARGUMENTS, MODEL_SETTINGS, Setting
 from exgrpo_compiler.check.arguments import bind_arguments
@@ -26,7 +25,10 @@ def check_model(context: Context, decl: Decl) -> CheckedModel | None:
     kind = get_model_kind(head)
     if isinstance(decl.value, Record):
         context.problems.error(
-            "type-mismatch", decl.value.span, "A model's settings are statements: `name = value`.", hint="write = for :"
+            "type-mismatch",
+            decl.value.span,
+            "A model's settings are statements: `name = value`.",
+            hint="write = for :",
         )
         return None
     if kind is None:
@@ -85,7 +87,9 @@ def _read_arguments(context: Context, kind: str, head: Expr) -> tuple[Values, Va
         if constant is None:
             continue
         if isinstance(constant.value, Env) or constant.unit is not None:
-            context.problems.error("type-mismatch", argument.span, f"`{name}` is a plain value: text, number, bool or list.")
+            context.problems.error(
+                "type-mismatch", argument.span, f"`{name}` is a plain value: text, number, bool or list."
+            )
             continue
         options[name] = constant.value
     return values, options
@@ -104,10 +108,16 @@ def _read_settings(context: Context, kind: str, block: Block | None, decl: Decl)
             continue
         keyword = statement.keyword
         if statement.label is not None:
-            context.problems.error("misplaced-statement", statement.label.span, f"`{keyword.text}` has no name of its own.")
+            context.problems.error(
+                "misplaced-statement", statement.label.span, f"`{keyword.text}` has no name of its own."
+            )
         if keyword.text in first:
             report_double(
-                context.problems, "duplicate-key", keyword, first[keyword.text].span, f"`{keyword.text}` is given twice."
+                context.problems,
+                "duplicate-key",
+                keyword,
+                first[keyword.text].span,
+                f"`{keyword.text}` is given twice.",
             )
             continue
         first[keyword.text] = keyword
@@ -178,5 +188,3 @@ def _build_model(name: str, kind: str, arguments: Values, options: Values, setti
     if kind == "scratch":
         values["scratch"] = Scratch(**{key: settings[key] for key in Scratch.model_fields})
     return Model(**values)
-
-

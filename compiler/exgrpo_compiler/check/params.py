@@ -46,7 +46,9 @@ def bind_params(context: Context, decl: Decl, kinds: tuple[str, ...]) -> dict[st
         kind = context.get_decl(key).kind
         if kind in bound:
             context.problems.error(
-                "duplicate-key", param.span, f"There is one parameter for {KIND_TITLES[kind]}; this is the second."
+                "duplicate-key",
+                param.span,
+                f"There is one parameter for {KIND_TITLES[kind]}; this is the second.",
             )
             is_ok = False
             continue
@@ -54,7 +56,9 @@ def bind_params(context: Context, decl: Decl, kinds: tuple[str, ...]) -> dict[st
     return bound if is_ok else None
 
 
-def require_param(context: Context, decl: Decl, bound: dict[str, BoundParam], kind: str, example: str) -> BoundParam | None:
+def require_param(
+    context: Context, decl: Decl, bound: dict[str, BoundParam], kind: str, example: str
+) -> BoundParam | None:
     """The parameter for `kind`, or None with a diagnostic."""
     if kind in bound:
         return bound[kind]

@@ -30,13 +30,23 @@ def check_probes(context: Context, decl: Decl) -> CheckedProbes | None:
         decl.block, "probes", f"probes `{name.text}`", name.span, context.problems, is_damaged=decl.is_damaged
     )
     bound = bind_params(context, decl, ("dataset",))
-    param = require_param(context, decl, bound, "dataset", "item: NAME_OF_A_DATASET") if bound is not None else None
+    param = (
+        require_param(context, decl, bound, "dataset", "item: NAME_OF_A_DATASET")
+        if bound is not None
+        else None
+    )
     dataset = context.known.get(param.key) if param else None
     yields = _read_yields(context, [item for item in block.others if isinstance(item, YieldsStmt)], decl)
-    teacher_assign, rules_assign, prompt_assign = block.get("teacher"), block.get("rules"), block.get("prompt")
+    teacher_assign, rules_assign, prompt_assign = (
+        block.get("teacher"),
+        block.get("rules"),
+        block.get("prompt"),
+    )
     teacher = find_askable(context, teacher_assign.value, "the teacher") if teacher_assign else None
     rules = (
-        _read_rules(context, rules_assign.value, dataset if isinstance(dataset, CheckedDataset) else None, name.text)
+        _read_rules(
+            context, rules_assign.value, dataset if isinstance(dataset, CheckedDataset) else None, name.text
+        )
         if rules_assign
         else ()
     )
@@ -52,7 +62,9 @@ def check_probes(context: Context, decl: Decl) -> CheckedProbes | None:
         "record", fields=tuple((item.name, item.type) for item in yields), title=f"a probe of `{name.text}`"
     )
     keep_statements = [item for item in block.others if isinstance(item, KeepStmt)]
-    keeps = _read_keeps(context, keep_statements, RecordName("item", dataset.row_type), param.name, probe_type)
+    keeps = _read_keeps(
+        context, keep_statements, RecordName("item", dataset.row_type), param.name, probe_type
+    )
     if len(context.problems) > before or teacher is None or prompt is None:
         return None
     return CheckedProbes(param.key, rules, teacher, prompt, yields, keeps, probe_type)
@@ -85,7 +97,9 @@ def _read_rules(context: Context, expr: Expr, dataset: CheckedDataset | None, pr
     return tuple(keys)
 
 
-def _verify_rule_fits(context: Context, expr: Expr, key: Key, rule: CheckedRule, dataset: CheckedDataset) -> None:
+def _verify_rule_fits(
+    context: Context, expr: Expr, key: Key, rule: CheckedRule, dataset: CheckedDataset
+) -> None:
     fields = {field.name: field for field in dataset.fields}
     for param in rule.params:
         field = fields.get(param.name)
@@ -140,7 +154,9 @@ def _read_yields(context: Context, statements: Sequence[YieldsStmt], decl: Decl)
             continue
         fields[field.name.text] = CheckedYield(field.name.text, type_ or ANY, field.open, field.doc)
     if not fields and not decl.is_damaged:
-        context.problems.error("missing-key", statements[0].span, "`yields` names at least one field of the reply.")
+        context.problems.error(
+            "missing-key", statements[0].span, "`yields` names at least one field of the reply."
+        )
     return tuple(fields.values())
 
 

@@ -38,11 +38,16 @@ _ORDER: Mapping[str, Check] = {
 """Kinds whose check needs nothing but those before; rewards, tasks, tests and studies follow."""
 
 
-def check_program(program: Program, turned_off: frozenset[tuple[Key, str]]) -> Outcome[CheckedProgram]:
-    """Every declaration checked. A broken one is None in `known`, and those that use it keep silent about it."""
+def check_program(
+    program: Program, turned_off: frozenset[tuple[Key, str]], written: Program
+) -> Outcome[CheckedProgram]:
+    """Every declaration checked. A broken one is None in `known`, and those that use it keep silent about it.
+
+    `turned_off` are (reward, term) pairs; `written` is the program before overrides.
+    """
     problems = Problems()
     known: dict[Key, Any] = {}
-    context = Context(program, program.entry, problems, known, turned_off)
+    context = Context(program, program.entry, problems, known, turned_off, written)
     for key, decl in program.decls.items():
         check_strings(decl, problems)
         if decl.kind == "const" and decl.value is not None:

@@ -12,7 +12,11 @@ from exgrpo_compiler.value_types import Type
 
 
 def check_prompt(
-    context: Context, expr: Expr, names: Mapping[str, Type], what: str, aliases: Mapping[str, str] | None = None
+    context: Context,
+    expr: Expr,
+    names: Mapping[str, Type],
+    what: str,
+    aliases: Mapping[str, str] | None = None,
 ) -> Template | None:
     """The checked template, or None with diagnostics.
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from exgrpo_artifact.graph import OnFailure
-
 from exgrpo_compiler.ast import Assign, Call, Decl, Expr, Ref
 from exgrpo_compiler.builtins import Setting
 from exgrpo_compiler.check.arguments import bind_arguments
@@ -61,7 +60,11 @@ class _Terms:
         if name in self.trail:
             chain = " -> ".join([*self.trail[self.trail.index(name) :], name])
             self.context.problems.error(
-                "reward-cycle", span, f"The term `{name}` needs itself: {chain}." if chain.count(">") > 1 else f"The term `{name}` needs itself."
+                "reward-cycle",
+                span,
+                f"The term `{name}` needs itself: {chain}."
+                if chain.count(">") > 1
+                else f"The term `{name}` needs itself.",
             )
             return None
         value = self.check(name)
@@ -85,17 +88,26 @@ def check_reward(context: Context, key: Key, decl: Decl) -> CheckedReward | None
     assert decl.block is not None
     name, before = decl.name, len(context.problems)
     title = f"reward `{name.text}`"
-    block = sort_statements(decl.block, "reward", title, name.span, context.problems, is_damaged=decl.is_damaged)
+    block = sort_statements(
+        decl.block, "reward", title, name.span, context.problems, is_damaged=decl.is_damaged
+    )
     range_ = _read_range(context, decl)
     failure = block.get("on_failure")
     on_failure = _read_failure(context, failure.value) if failure else OnFailure()
     assigns = {term: assign for term, assign in block.assigns.items() if term != "on_failure"}
     if "total" not in assigns and not decl.is_damaged:
         context.problems.error(
-            "missing-total", name.span, f"Reward `{name.text}` has no `total`.", hint="add `total = …`: it is what is trained on"
+            "missing-total",
+            name.span,
+            f"Reward `{name.text}` has no `total`.",
+            hint="add `total = …`: it is what is trained on",
         )
     bound = bind_params(context, decl, ("dialogue", "dataset"))
-    rollout = require_param(context, decl, bound, "dialogue", "d: NAME_OF_A_DIALOGUE") if bound is not None else None
+    rollout = (
+        require_param(context, decl, bound, "dialogue", "d: NAME_OF_A_DIALOGUE")
+        if bound is not None
+        else None
+    )
     dialogue = context.known.get(rollout.key) if rollout else None
     if bound is None or rollout is None or not isinstance(dialogue, CheckedDialogue):
         return None
@@ -144,7 +156,9 @@ def _verify_term_names(context: Context, assigns: Mapping[str, Assign], names: M
     for term, assign in assigns.items():
         if term in names:
             context.problems.error(
-                "duplicate-name", assign.path[0].span, f"`{term}` is a parameter of this reward and no name for a term."
+                "duplicate-name",
+                assign.path[0].span,
+                f"`{term}` is a parameter of this reward and no name for a term.",
             )
 
 
@@ -198,5 +212,3 @@ def _read_failure(context: Context, expr: Expr) -> OnFailure:
         hint=suggest_name(word, _ACTIONS) or list_names(_ACTIONS, "one of"),
     )
     return OnFailure()
-
-

@@ -103,5 +103,3 @@ def read_text(context: Context, expr: Expr, what: str) -> str | None:
         return constant.value
     context.problems.error("type-mismatch", expr.span, f"{what} is a text.")
     return None
-
-

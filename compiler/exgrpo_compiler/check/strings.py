@@ -9,11 +9,12 @@ from dataclasses import fields, is_dataclass
 from exgrpo_compiler.ast import Assign, AssistantStep, Decl, Text, UserStep
 from exgrpo_compiler.problems import Problems
 from exgrpo_compiler.source import Source, Span
-from exgrpo_compiler.templates import make_span
+from exgrpo_compiler.template_words import make_span
 
 _TEMPLATE_KEYS = {"probes": "prompt", "dialogue": "system", "rubric": "text"}
 _CREDENTIAL_URL = re.compile(
-    r"[a-z][a-z0-9+.-]*://[^/\s@]*@|[?&](api_?key|key|token|access_token|secret|password)=[^&\s]", re.IGNORECASE
+    r"[a-z][a-z0-9+.-]*://[^/\s@]*@|[?&](api_?key|key|token|access_token|secret|password)=[^&\s]",
+    re.IGNORECASE,
 )
 
 

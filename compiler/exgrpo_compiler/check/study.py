@@ -15,22 +15,32 @@ def check_study(context: Context, decl: Decl) -> None:
     assert decl.block is not None
     assert decl.base is not None
     title = f"study `{decl.name.text}`"
-    block = sort_statements(decl.block, "study", title, decl.name.span, context.problems, is_damaged=decl.is_damaged)
+    block = sort_statements(
+        decl.block, "study", title, decl.name.span, context.problems, is_damaged=decl.is_damaged
+    )
     base = find_name(context, decl.base.text, decl.base.span, ("task",), "a study")
     seeds = block.get("seeds")
     if seeds:
         constant = read_constant(context, seeds.value)
-        is_seeds = isinstance(seeds.value, ListExpr) and constant is not None and isinstance(constant.value, list)
+        is_seeds = (
+            isinstance(seeds.value, ListExpr) and constant is not None and isinstance(constant.value, list)
+        )
         if constant is not None and not (
-            is_seeds and isinstance(constant.value, list) and all(isinstance(item, int) and not isinstance(item, bool) for item in constant.value)
+            is_seeds
+            and isinstance(constant.value, list)
+            and all(isinstance(item, int) and not isinstance(item, bool) for item in constant.value)
         ):
-            context.problems.error("type-mismatch", seeds.value.span, "`seeds` is a list of whole numbers: [1, 2, 3].")
+            context.problems.error(
+                "type-mismatch", seeds.value.span, "`seeds` is a list of whole numbers: [1, 2, 3]."
+            )
     first: dict[str, Name] = {}
     for statement in block.others:
         if not isinstance(statement, GroupBlock):
             continue
         if statement.label is None:
-            context.problems.error("missing-key", statement.keyword.span, "A variant has a name: variant NAME { … }.")
+            context.problems.error(
+                "missing-key", statement.keyword.span, "A variant has a name: variant NAME { … }."
+            )
         elif statement.label.text in first:
             report_double(
                 context.problems,
@@ -47,10 +57,12 @@ def check_study(context: Context, decl: Decl) -> None:
 
 def _check_variant(context: Context, base: Key, variant: GroupBlock) -> None:
     name = variant.label.text if variant.label else ""
-    block = sort_statements(variant.block, "variant", f"variant `{name}`", variant.keyword.span, context.problems)
+    block = sort_statements(
+        variant.block, "variant", f"variant `{name}`", variant.keyword.span, context.problems
+    )
     for assign in block.assigns.values():
         path = tuple(part.text for part in assign.path)
-        if not find_targets(context.program, base.module, path, base):
+        if not find_targets(context.written, base.module, path, base):
             _report_unknown_path(context, base, assign.path)
     for statement in block.others:
         if isinstance(statement, DropStmt):
@@ -64,7 +76,7 @@ def _report_unknown_path(context: Context, base: Key, path: tuple[Name, ...]) ->
         path[0].span.to(path[-1].span),
         f"`{whole}` names nothing that a variant of `{base.name}` could change.",
         whole,
-        list_paths(context.program, base.module, base),
+        list_paths(context.written, base.module, base),
         "there is",
     )
 
@@ -75,7 +87,7 @@ def _check_drop(context: Context, base: Key, statement: DropStmt) -> None:
             "unknown-key", statement.kind.span, f"A variant drops a `stage`, not a `{statement.kind.text}`."
         )
         return
-    stages = list_stages(context.program, base)
+    stages = list_stages(context.written, base)
     if statement.name.text not in stages:
         context.problems.unknown(
             "unknown-name",

@@ -9,7 +9,8 @@ from exgrpo_compiler.builtins import DEFAULT_SEED, TRAINABLE, Setting
 from exgrpo_compiler.check.constants import read_constant, read_number
 from exgrpo_compiler.check.context import Context, find_declaration
 from exgrpo_compiler.check.forms import report_double, sort_statements
-from exgrpo_compiler.check.stages import Setup, check_stage
+from exgrpo_compiler.check.stage_parts import Setup
+from exgrpo_compiler.check.stages import check_stage
 from exgrpo_compiler.ir import (
     CheckedDataset,
     CheckedDialogue,
@@ -29,10 +30,14 @@ def check_task(context: Context, decl: Decl) -> CheckedTask | None:
     assert decl.block is not None
     name, before = decl.name, len(context.problems)
     title = f"task `{name.text}`"
-    block = sort_statements(decl.block, "task", title, name.span, context.problems, is_damaged=decl.is_damaged)
+    block = sort_statements(
+        decl.block, "task", title, name.span, context.problems, is_damaged=decl.is_damaged
+    )
     data_assign, student_assign, seed_assign = block.get("data"), block.get("student"), block.get("seed")
     data = find_declaration(context, data_assign.value, ("dataset",), "`data`") if data_assign else None
-    student = find_declaration(context, student_assign.value, ("model",), "`student`") if student_assign else None
+    student = (
+        find_declaration(context, student_assign.value, ("model",), "`student`") if student_assign else None
+    )
     model = context.known.get(student) if student is not None else None
     if student_assign and isinstance(model, CheckedModel) and model.model.kind not in TRAINABLE:
         context.problems.error(
@@ -48,13 +53,15 @@ def check_task(context: Context, decl: Decl) -> CheckedTask | None:
         seed = int(number) if number is not None else seed
     statements = _take_stages(context, [item for item in block.others if isinstance(item, NamedStmt)])
     if not statements and not decl.is_damaged:
-        context.problems.error("missing-key", name.span, f"Task `{name.text}` has no stage.", hint="add `stage NAME = …`")
+        context.problems.error(
+            "missing-key", name.span, f"Task `{name.text}` has no stage.", hint="add `stage NAME = …`"
+        )
     dataset = context.known.get(data) if data is not None else None
     if data is None or student is None or not isinstance(dataset, CheckedDataset):
         return None
     stages: list[CheckedStage] = []
     for statement in statements:
-        stage = check_stage(context, Setup(data, dataset, tuple(stages)), statement)
+        stage = check_stage(context, Setup(data, dataset), statement)
         if stage is not None:
             stages.append(stage)
     _verify_probes_made(context, stages, len(stages) == len(statements))
@@ -68,10 +75,14 @@ def _take_stages(context: Context, statements: list[NamedStmt]) -> list[NamedStm
     for statement in statements:
         name = statement.name
         if name.text in _RESERVED_STAGES:
-            context.problems.error("reserved-name", name.span, f"`{name.text}` is what every run begins with; rename the stage.")
+            context.problems.error(
+                "reserved-name", name.span, f"`{name.text}` is what every run begins with; rename the stage."
+            )
         elif name.text in taken:
             first = taken[name.text].name.span
-            report_double(context.problems, "duplicate-name", name, first, f"There are two stages `{name.text}`.")
+            report_double(
+                context.problems, "duplicate-name", name, first, f"There are two stages `{name.text}`."
+            )
         else:
             taken[name.text] = statement
     return list(taken.values())
@@ -104,4 +115,3 @@ def _get_dialogues(settings: Mapping[str, object]) -> list[Key]:
         return list(mix)
     key = settings.get("dialogue")
     return [key] if isinstance(key, Key) else []
-

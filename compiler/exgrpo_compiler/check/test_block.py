@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from exgrpo_compiler.ast import Attribute, Compare, Decl, Expr, ExpectStmt, ListExpr, Record, Ref
+from exgrpo_compiler.ast import Attribute, Compare, Decl, ExpectStmt, Expr, ListExpr, Record, Ref
 from exgrpo_compiler.check.context import Context, find_declaration
 from exgrpo_compiler.check.forms import sort_statements
 from exgrpo_compiler.ir import CheckedDataset, CheckedDialogue, CheckedReward
@@ -14,11 +14,16 @@ def check_test(context: Context, decl: Decl) -> None:
     """Reports names in a test that do not exist."""
     assert decl.block is not None
     title = f'test "{decl.name.text}"'
-    block = sort_statements(decl.block, "test", title, decl.name.span, context.problems, is_damaged=decl.is_damaged)
+    block = sort_statements(
+        decl.block, "test", title, decl.name.span, context.problems, is_damaged=decl.is_damaged
+    )
     expects = [item for item in block.others if isinstance(item, ExpectStmt)]
     if not expects and not decl.is_damaged:
         context.problems.error(
-            "missing-key", decl.name.span, "This test expects nothing.", hint="add `expect REWARD.TERM == […]`"
+            "missing-key",
+            decl.name.span,
+            "This test expects nothing.",
+            hint="add `expect REWARD.TERM == […]`",
         )
     rewards = [reward for expect in expects for reward in _find_rewards(context, expect.condition)]
     if not rewards:
@@ -57,7 +62,9 @@ def _find_rewards(context: Context, expr: Expr) -> list[CheckedReward]:
 
 def _check_item(context: Context, expr: Expr, dataset: CheckedDataset) -> None:
     if not isinstance(expr, Record) or expr.tag is not None:
-        context.problems.error("type-mismatch", expr.span, "`item` is a record of the row's fields: { question: \"…\" }.")
+        context.problems.error(
+            "type-mismatch", expr.span, '`item` is a record of the row\'s fields: { question: "…" }.'
+        )
         return
     fields = dataset.row_type.field_names
     for entry in expr.entries:
@@ -75,11 +82,15 @@ def _check_item(context: Context, expr: Expr, dataset: CheckedDataset) -> None:
 def _check_group(context: Context, expr: Expr, dialogue: CheckedDialogue) -> None:
     items = expr.items if isinstance(expr, ListExpr) else ()
     if not items:
-        context.problems.error("type-mismatch", expr.span, '`group` is a list of rollouts: [full { final: "…" }].')
+        context.problems.error(
+            "type-mismatch", expr.span, '`group` is a list of rollouts: [full { final: "…" }].'
+        )
     turns = [exchange.name for exchange in dialogue.exchanges]
     for item in items:
         if not isinstance(item, Record) or not isinstance(item.tag, Ref):
-            context.problems.error("type-mismatch", item.span, 'A rollout is its scenario and turns: full { final: "…" }.')
+            context.problems.error(
+                "type-mismatch", item.span, 'A rollout is its scenario and turns: full { final: "…" }.'
+            )
             continue
         if item.tag.name not in dialogue.scenarios:
             context.problems.unknown(

@@ -17,7 +17,6 @@ from exgrpo_artifact.manifest import (
     RuleParam,
     Yield,
 )
-
 from exgrpo_compiler.ir import (
     CheckedCut,
     CheckedDataset,
@@ -48,7 +47,11 @@ def lower_dataset(scene: Scene, key: Key) -> Dataset:
         for field in dataset.fields
     )
     return Dataset(
-        name=scene.names[key], doc=dataset.doc, source=dataset.source, splits=dict(dataset.splits), fields=fields
+        name=scene.names[key],
+        doc=dataset.doc,
+        source=dataset.source,
+        splits=dict(dataset.splits),
+        fields=fields,
     )
 
 
@@ -62,7 +65,8 @@ def lower_rule(scene: Scene, key: Key) -> Rule:
     """A rule."""
     rule: CheckedRule = scene.get(key)
     params = tuple(
-        RuleParam(name=param.name, type=to_field_type(param.type), secret=param.secret) for param in rule.params
+        RuleParam(name=param.name, type=to_field_type(param.type), secret=param.secret)
+        for param in rule.params
     )
     return Rule(
         name=scene.names[key],
@@ -125,7 +129,9 @@ def _lower_exchange(dialogue: str, exchange: CheckedExchange) -> Exchange:
 
 
 def _lower_cut(scene: Scene, cut: CheckedCut) -> Cut:
-    return Cut(kind=cut.kind, of=cut.of, count=lower_graph(scene, cut.count) if cut.count is not None else None)
+    return Cut(
+        kind=cut.kind, of=cut.of, count=lower_graph(scene, cut.count) if cut.count is not None else None
+    )
 
 
 def lower_rubric(scene: Scene, key: Key) -> Rubric:

@@ -8,7 +8,6 @@ from typing import Any
 from exgrpo_artifact.canonical import to_plain
 from exgrpo_artifact.graph import Graph, Node, RewardGraph
 from exgrpo_artifact.manifest import AnswerSpec
-
 from exgrpo_compiler.check.answers import get_answer_for
 from exgrpo_compiler.ir import AnswerOf, CheckedReward, StudentRole, Typed
 from exgrpo_compiler.lower.names import Scene
@@ -18,12 +17,16 @@ from exgrpo_compiler.program import Key
 class _Builder:
     """Nodes so far. `terms` are the trees that `term` nodes stand for; `probes` is the block whose filter this is."""
 
-    def __init__(self, scene: Scene, terms: Mapping[str, Typed] | None = None, probes: Key | None = None) -> None:
+    def __init__(
+        self, scene: Scene, terms: Mapping[str, Typed] | None = None, probes: Key | None = None
+    ) -> None:
         self.scene = scene
         self.terms = terms or {}
         self.probes = probes
         self.nodes: list[Node] = []
         self.done: set[str] = set()
+        self.shared: dict[int, str] = {}
+        """Node of a tree that was met before: the middle of `a < b < c` is computed, and asked, once."""
         self.count = 0
 
     def add(self, tree: Typed, name: str | None = None) -> str:
@@ -34,8 +37,12 @@ class _Builder:
                 return term
             # A term that is just another term is a node of its own: `default` of a value and itself is the value.
             return self._append(name, tree, "default", (term, term), {})
+        if name is None and id(tree) in self.shared:
+            return self.shared[id(tree)]
         args = tuple(self.add(arg) for arg in tree.args)
-        return self._append(name or self._make_id(), tree, tree.op, args, self._lower_params(tree.params))
+        id_ = self._append(name or self._make_id(), tree, tree.op, args, self._lower_params(tree.params))
+        self.shared[id(tree)] = id_
+        return id_
 
     def add_term(self, name: str) -> str:
         """Adds a named term and all terms it needs, once."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from exgrpo_artifact.manifest import AnswerSpec
-
 from exgrpo_compiler.ir import (
     CheckedDialogue,
     CheckedProbes,

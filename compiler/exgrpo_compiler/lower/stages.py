@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from exgrpo_artifact.manifest import EvaluateStage, GrpoStage, Optimizer, ProbeStage, SftStage, Stage
-
 from exgrpo_compiler.builtins import STAGES
 from exgrpo_compiler.ir import CheckedStage
 from exgrpo_compiler.lower.names import Scene
@@ -18,7 +17,9 @@ def lower_stages(scene: Scene) -> tuple[Stage, ...]:
 
 
 def _lower_probe(scene: Scene, stage: CheckedStage) -> Stage:
-    return ProbeStage(name=stage.name, probes=scene.names[stage.settings["probes"]], split=stage.settings["split"])
+    return ProbeStage(
+        name=stage.name, probes=scene.names[stage.settings["probes"]], split=stage.settings["split"]
+    )
 
 
 def _lower_sft(scene: Scene, stage: CheckedStage) -> Stage:

@@ -8,7 +8,6 @@ from typing import TypeVar
 
 from exgrpo_artifact.graph import RewardGraph
 from exgrpo_artifact.manifest import Dataset, Dialogue, Model, Probes, Rubric, Rule, Stage
-
 from exgrpo_compiler.ir import (
     CheckedDataset,
     CheckedDialogue,
