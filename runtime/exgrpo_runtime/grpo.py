@@ -25,7 +25,7 @@ from exgrpo_runtime.rollouts import Member, SampledRollout, sample_groups
 from exgrpo_runtime.scoring import ScoredGroup, build_batch, find_changes, score_groups, weigh_groups
 from exgrpo_runtime.sft import draw_example
 from exgrpo_runtime.student import Student, attach_lora, load_for_stage, load_student, save_student
-from exgrpo_runtime.training import Example, MetricsLog
+from exgrpo_runtime.training import Example, MetricsLog, hush_deprecations
 from exgrpo_runtime.trl_adapter import Callbacks, ExGrpoTrainer, StepFigures, TrainingBatch, build_config
 
 ROWS_MEASURED = 64
@@ -54,7 +54,7 @@ def run_grpo_stage(stage: GrpoStage, context: Context) -> dict[str, Any]:
     rollouts = RolloutsLog(context.work / "rollouts.jsonl", stage, _name_total(stage, context))
     work = context.work / "trainer"
     try:
-        with context.progress.track(stage.name, stage.steps) as bar:
+        with hush_deprecations(), context.progress.track(stage.name, stage.steps) as bar:
             run = _StageRun(stage, context, student, rows, log, rollouts, bar)
             longest, num_turns = run.measure_dialogues()
             config = build_config(stage, student, longest, num_turns, work, context.manifest.seed)

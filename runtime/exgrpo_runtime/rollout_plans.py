@@ -1,10 +1,11 @@
 """What the rollouts of a group will be asked, before any is sampled.
 
-A group is the `group` rollouts, which are trained, then the `compare` rollouts, which only the reward sees. Probes
-are drawn once per group, a scenario's cut once per rollout. Source: section 3 of the paper (arXiv 2603.19266);
-branches are this project's.
+A group is the `group` rollouts, which are trained, then the `compare` rollouts, which only the reward sees.
+Probes are drawn once per group, a scenario's cut once per rollout. Source: section 3 of the paper (arXiv
+2603.19266); branches are this project's.
 
-Invariant: a rollout that its question does not allow keeps its place as a void one; groups are all of one size.
+Invariant: a rollout that its question does not allow keeps its place as a void one; groups are all of one
+size.
 """
 
 from __future__ import annotations

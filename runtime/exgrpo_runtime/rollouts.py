@@ -1,7 +1,7 @@
 """Sampled rollouts: the groups that were planned, written by the student.
 
-Invariant: a token is trained at most once. A branch takes over the sampled prefix of another rollout, and trains
-what follows it.
+Invariant: a token is trained at most once. A branch takes over the sampled prefix of another rollout, and
+trains what follows it.
 """
 
 from __future__ import annotations

@@ -139,11 +139,13 @@ def build_batch(
 ) -> TrainingBatch:
     """The trained rollouts of a step as tokens, group by group."""
     batch = TrainingBatch([], [], [], [])
+    # A void row's prompt is as long as any, so that it does not shorten what the others have in common.
+    void_prompt = next((member.prompt_ids for group in groups_P for member in group.sampled), [eos_id])
     for group, advantages_G in zip(groups_P, advantages_PG, strict=True):
         totals_G = group.spread_totals(group.scores)
         for member, total, advantage in zip(group.trained, totals_G, advantages_G, strict=True):
             if isinstance(member, VoidRollout):
-                row = ([eos_id], [eos_id], [0])
+                row = (void_prompt, [eos_id], [0])
             else:
                 mask = member.mask if total is not None else [0] * len(member.mask)
                 row = (member.prompt_ids, member.completion_ids, mask)

@@ -39,6 +39,7 @@ from exgrpo_runtime.training import (  # noqa: E402
     choose_micro_batch,
     collate_examples,
     describe_trainer,
+    hush_deprecations,
     trim_example,
 )
 
@@ -76,7 +77,7 @@ def run_sft_stage(stage: SftStage, context: Context) -> dict[str, Any]:
     log = MetricsLog(context.work / "metrics.jsonl")
     scratch_dir = context.work / "trainer"
     try:
-        with context.progress.track(stage.name, steps) as bar:
+        with hush_deprecations(), context.progress.track(stage.name, steps) as bar:
             reporter = _StepReporter(stage, example_set.examples, log, bar)
             config = _build_config(stage, student, example_set.examples, scratch_dir, context.manifest.seed)
             trainer = _SupervisedTrainer(
@@ -125,7 +126,7 @@ def build_examples(stage: SftStage, context: Context, student: Student) -> Examp
     placed: list[tuple[float, Example]] = []
     for name, share in stage.mix.items():
         count = round(total * share)
-        if count and not usable[name]:
+        if not usable[name]:
             raise DataError(_explain_nothing(stage, f"dialogue `{name}` has no row left", dropped))
         rng = make_rng(context.manifest.seed, stage.name, name, "order")
         for place, example in enumerate(_draw_examples(stage, context, student, name, usable[name], count)):

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -103,6 +105,16 @@ def describe_trainer(student: Student, spec: OptimizerSpec, output_dir: Path, se
         "disable_tqdm": True,
         "remove_unused_columns": False,
     }
+
+
+@contextmanager
+def hush_deprecations() -> Iterator[None]:
+    """Keeps transformers' and TRL's talk about each other's settings from the user; nothing else is
+    hidden.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|trl)\.")
+        yield
 
 
 class MetricsLog:

@@ -70,6 +70,23 @@ class Callbacks(NamedTuple):
     report: Callable[[StepFigures], None]
 
 
+def align_prompts(batch: TrainingBatch) -> TrainingBatch:
+    """The batch with prompts of one length; what is cut off a prompt opens its completion, untrained.
+
+    TRL pads prompts on the left and lets the model count positions from the padding on, where sampling
+    counted from the first token. Prompts of one length need no padding; nor do short prompts with long
+    completions widen the rows.
+    """
+    shortest = min(len(prompt) for prompt in batch.prompt_ids)
+    cut = [prompt[shortest:] for prompt in batch.prompt_ids]
+    return TrainingBatch(
+        [prompt[:shortest] for prompt in batch.prompt_ids],
+        [[*tail, *ids] for tail, ids in zip(cut, batch.completion_ids, strict=True)],
+        [[*([0] * len(tail)), *mask] for tail, mask in zip(cut, batch.masks, strict=True)],
+        batch.advantages,
+    )
+
+
 def check_batch(batch: TrainingBatch, num_rows: int) -> None:
     """Refuses what TRL would take silently and train wrongly on.
 
@@ -178,7 +195,27 @@ class ExGrpoTrainer(GRPOTrainer):
         if advantages.shape != output["advantages"].shape or int(mask.sum()) != num_trained:
             raise InternalError("TRL changed which rollouts or tokens are trained.")
         output["advantages"] = advantages
-        return output
+        return output if self.beta else self._drop_silent_rows(output)
+
+    def _drop_silent_rows(self, output: dict[str, Any]) -> dict[str, Any]:
+        """The rows whose advantage is not 0, which alone have a gradient where no KL is asked for.
+
+        Sums over tokens do not change. Where the loss is a mean over rows, the advantages make up for their
+        number.
+        """
+        advantages = output["advantages"]
+        total, chunks = len(advantages), self.args.steps_per_generation
+        # Stable: rows with an advantage first. Every micro-batch gets as many rows as the next, and at least
+        # one.
+        order = (advantages == 0).to(torch.uint8).argsort(stable=True)
+        kept = max(1, math.ceil(int((advantages != 0).sum()) / chunks)) * chunks
+        rows = {name: value[order[:kept]] for name, value in output.items() if value.ndim > 0}
+        longest = int(rows["completion_mask"].sum(1).max())
+        for name in ("completion_ids", "completion_mask", "tool_mask"):
+            rows[name] = rows[name][:, :longest]
+        if self.loss_type in ("grpo", "dr_grpo"):
+            rows["advantages"] = rows["advantages"] * (kept / total)
+        return {**output, **rows}
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -244,7 +281,7 @@ def pass_advantage(advantage: list[float], **_: Any) -> list[float]:
 
 
 def _roll_out(prompts: Sequence[str], trainer: ExGrpoTrainer) -> Mapping[str, Any]:
-    batch = trainer.take_rollouts(prompts)
+    batch = align_prompts(trainer.take_rollouts(prompts))
     return {
         "prompt_ids": batch.prompt_ids,
         "completion_ids": batch.completion_ids,

@@ -16,6 +16,7 @@ from exgrpo_runtime.trl_adapter import (
     Callbacks,
     ExGrpoTrainer,
     TrainingBatch,
+    align_prompts,
     build_config,
     check_batch,
 )
@@ -94,10 +95,12 @@ def test_loss_depends_on_the_sampled_tokens_only(tmp_path, monkeypatch, lora):
     monkeypatch.setattr("trl.trainer.grpo_trainer.shuffle_sequence_dict", keep_order)
     trainer.train()
     gradient = seen["logps"].grad
-    longest = max(map(len, COMPLETIONS))
-    for row, (mask, advantage) in enumerate(zip(MASKS, ADVANTAGES, strict=True)):
-        trained = [bool(bit) and advantage != 0 for bit in mask] + [False] * (longest - len(mask))
-        assert (gradient[row] != 0).tolist() == trained
+    aligned = align_prompts(BATCH)
+    # Without a KL, rows without an advantage are not even read.
+    assert len(gradient) == sum(advantage != 0 for advantage in ADVANTAGES)
+    for row, mask in enumerate(aligned.masks[: len(gradient)]):
+        padded = mask + [0] * (gradient.shape[1] - len(mask))
+        assert (gradient[row] != 0).int().tolist() == padded
 
 
 def test_gradient_is_the_advantage_over_the_number_of_trained_tokens(tmp_path, monkeypatch):
@@ -107,7 +110,7 @@ def test_gradient_is_the_advantage_over_the_number_of_trained_tokens(tmp_path, m
     trainer.current_gradient_accumulation_steps = 1
     prompts = [{"prompt": place} for place in ("0", "0", "1", "1")]
     inputs = trainer._prepare_inputs(prompts)
-    assert inputs["advantages"].tolist() == ADVANTAGES
+    assert inputs["advantages"].tolist() == ADVANTAGES[:3]
     logps: list[torch.Tensor] = []
     original = trainer._get_per_token_logps_and_entropies
 
@@ -120,7 +123,8 @@ def test_gradient_is_the_advantage_over_the_number_of_trained_tokens(tmp_path, m
     monkeypatch.setattr(trainer, "_get_per_token_logps_and_entropies", watch)
     trainer.compute_loss(trainer.model, inputs).backward()
     num_trained = sum(map(sum, MASKS))
-    for row, (mask, advantage) in enumerate(zip(MASKS, ADVANTAGES, strict=True)):
+    aligned = align_prompts(BATCH)
+    for row, (mask, advantage) in enumerate(zip(aligned.masks[:3], ADVANTAGES[:3], strict=True)):
         expected = [-advantage * bit / num_trained for bit in mask]
         assert logps[0].grad[row, : len(mask)].tolist() == pytest.approx(expected, abs=1e-6)
 
@@ -134,6 +138,43 @@ def test_micro_batches_change_nothing(tmp_path, loss):
         torch.testing.assert_close(parts[name], whole[name], rtol=1e-4, atol=2e-6)
     assert part_reports[0].aux_loss == pytest.approx(reports[0].aux_loss, rel=1e-5)
     assert part_reports[-1].loss == pytest.approx(reports[-1].loss, rel=1e-3, abs=1e-6)
+
+
+@pytest.mark.parametrize("micro", [None, 2])
+@pytest.mark.parametrize("loss", ["dapo", "grpo", "dr_grpo"])
+def test_leaving_out_rows_without_advantage_changes_nothing(tmp_path, monkeypatch, loss, micro):
+    batch = BATCH._replace(advantages=[0.0, -0.25, 0.0, 0.0])
+    stage = make_grpo(group={"full": 2}, steps=2, loss=loss)
+    part, _ = run_step(tmp_path / "part", stage, batch=batch, micro=micro)
+    monkeypatch.setattr(ExGrpoTrainer, "_drop_silent_rows", lambda self, output: output)
+    whole, _ = run_step(tmp_path / "whole", stage, batch=batch, micro=micro)
+    for name in whole:
+        torch.testing.assert_close(part[name], whole[name], rtol=1e-4, atol=2e-6)
+
+
+def test_aligned_prompts_hold_the_same_tokens():
+    aligned = align_prompts(BATCH)
+    assert {len(prompt) for prompt in aligned.prompt_ids} == {2}
+    for row in range(4):
+        assert aligned.prompt_ids[row] + aligned.completion_ids[row] == PROMPTS[row] + COMPLETIONS[row]
+        assert len(aligned.masks[row]) == len(aligned.completion_ids[row])
+        assert sum(aligned.masks[row]) == sum(MASKS[row])
+    check_batch(aligned, 4)
+
+
+def test_log_probabilities_are_those_of_the_unpadded_dialogue(tmp_path):
+    trainer = make_trainer(tmp_path)
+    trainer.model.train()
+    inputs = trainer._generate_and_score_completions([{"prompt": place} for place in ("0", "0", "1", "1")])
+    ids = torch.cat([inputs["prompt_ids"], inputs["completion_ids"]], dim=1)
+    attention = torch.cat([inputs["prompt_mask"], inputs["completion_mask"]], dim=1)
+    width = inputs["completion_ids"].shape[1]
+    logps, _, _ = trainer._get_per_token_logps_and_entropies(trainer.model, ids, attention, width)
+    for row in range(3):
+        tokens = PROMPTS[row] + COMPLETIONS[row]
+        alone = trainer.model(input_ids=torch.tensor([tokens])).logits[0].log_softmax(-1).detach()
+        expected = [float(alone[place - 1, tokens[place]]) for place in range(2, len(tokens))]
+        assert logps[row, : len(expected)].tolist() == pytest.approx(expected, abs=1e-4)
 
 
 def test_bnpo_is_the_sum_over_all_trained_tokens_of_the_step(tmp_path):

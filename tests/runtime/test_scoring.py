@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("trl")
+
+from exgrpo_artifact.evaluate import Rollout, Scores, evaluate_reward
+from exgrpo_runtime import scoring
+from exgrpo_runtime.generate import SampledTurn
+from exgrpo_runtime.grpo_metrics import describe_step
+from exgrpo_runtime.rollout_plans import PlannedRollout, Question, VoidRollout
+from exgrpo_runtime.rollouts import SampledRollout
+from exgrpo_runtime.scoring import ScoredGroup, build_batch, find_changes, score_groups, weigh_groups
+from tests.runtime.factory import make_artifact, make_context, make_grpo, make_reward, make_rows
+
+pytestmark = pytest.mark.train
+
+EOS = 1
+ROW = make_rows(1)[0]
+QUESTION = Question(ROW, (), 0, 0)
+
+
+def make_member(scenario: str, is_trained: bool = True, num_tokens: int = 2) -> SampledRollout:
+    planned = PlannedRollout(scenario, is_trained, 7, SimpleNamespace(turns=()), None)
+    turn = SampledTurn([9] * num_tokens, False)
+    return SampledRollout(planned, [4, 5], [9] * num_tokens, [1] * num_tokens, (turn,), ("",))
+
+
+def make_scored(members, totals, terms=None, dropped=None) -> ScoredGroup:
+    """A group with given totals, one for each member that is not void."""
+    scores = Scores(tuple(totals), terms or {"total": tuple(totals)}, tuple(dropped or [None] * len(totals)))
+    return ScoredGroup(QUESTION, tuple(members), (), {}, scores)
+
+
+def make_lengths(lengths) -> ScoredGroup:
+    """A group that the factory's reward scores: (scenario, tokens) of each rollout."""
+    members = [make_member(scenario, num_tokens=tokens) for scenario, tokens in lengths]
+    records = tuple(
+        Rollout(scenario=scenario, turns={"explain": (), "final": "0"}, tokens=tokens, num_turns=1, seed=i)
+        for i, (scenario, tokens) in enumerate(lengths)
+    )
+    scores = evaluate_reward(make_reward(), {"gold": 5}, records)
+    return ScoredGroup(QUESTION._replace(row=make_rows(1)[0]), tuple(members), records, {}, scores)
+
+
+def test_void_and_dropped_rollouts_have_no_advantage_and_train_no_token():
+    members = [
+        make_member("full"),
+        VoidRollout("partial", True, "x"),
+        make_member("full"),
+        make_member("full"),
+    ]
+    group = make_scored(members, [1.0, None, 0.0])
+    [advantages] = weigh_groups(make_grpo(scale="none"), [group], [group.scores])
+    assert advantages == [0.5, 0.0, 0.0, -0.5]
+    batch = build_batch([group], [advantages], EOS)
+    assert batch.masks == [[1, 1], [0], [0, 0], [1, 1]]
+    assert batch.completion_ids[1] == [EOS]
+    assert batch.advantages == advantages
+
+
+def test_compared_rollouts_are_in_no_mean_and_not_trained():
+    members = [make_member("full"), make_member("full"), make_member("plain", is_trained=False)]
+    group = make_scored(members, [1.0, 0.0, 100.0])
+    [advantages] = weigh_groups(make_grpo(scale="none"), [group], [group.scores])
+    assert advantages == [0.5, -0.5]
+    assert len(build_batch([group], [advantages], EOS).prompt_ids) == 2
+
+
+def test_a_term_changes_an_advantage_only_where_it_moves_one():
+    reward, stage = make_reward(), make_grpo(scale="group", baseline="group")
+    # The bonus goes to the longer full rollouts: it fires, and it moves them away from the partial ones.
+    mixed = make_lengths([("full", 40), ("full", 20), ("partial", 10), ("partial", 20)])
+    # One scenario: the bonus fires nowhere, since there is no other mean to beat.
+    alone = make_lengths([("full", 40), ("full", 20), ("full", 10), ("full", 20)])
+    for group in (mixed, alone):
+        group.question.row.fields["gold"] = 5
+    groups = [mixed, alone]
+    advantages = weigh_groups(stage, groups, [group.scores for group in groups])
+    changes = find_changes(reward, stage, groups, advantages)
+    assert changes["bonus"] == [True, False]
+    assert changes["length"] == [True, True]
+    assert changes["unpaid"] == [False, False]
+    assert "total" not in changes
+
+
+def test_a_bonus_that_all_get_alike_fires_and_changes_nothing():
+    stage = make_grpo(scale="group", baseline="scenario")
+    group = make_lengths([("full", 40), ("full", 20), ("partial", 10), ("partial", 20)])
+    group.question.row.fields["gold"] = 5
+    advantages = weigh_groups(stage, [group], [group.scores])
+    changes = find_changes(make_reward(), stage, [group], advantages)
+    assert any(group.scores.terms["bonus"])
+    assert changes["bonus"] == [False]
+
+
+def test_figures_of_a_step_leave_out_what_is_missing():
+    members = [
+        make_member("full"),
+        make_member("full"),
+        make_member("plain"),
+        VoidRollout("partial", True, "x"),
+    ]
+    terms = {"clarity": (0.5, None, 0.0), "total": (1.0, None, 0.0)}
+    group = make_scored(members, [1.0, None, 0.0], terms, [None, "a judge failed", None])
+    line = describe_step([group], [[0.5, 0.0, -0.5, 0.0]], {"clarity": [True]}, "total")
+    assert line["scenarios"] == {
+        "full": {"n": 1, "total": 1.0, "clarity": 0.5},
+        "plain": {"n": 1, "total": 0.0, "clarity": 0.0},
+    }
+    assert line["terms"] == {"clarity": {"mean": 0.25, "fired": 1.0, "changed": 1.0}}
+    assert line["voids"] == {"partial": 1}
+    assert line["dropped"] == {"a judge failed": 1}
+    assert (line["rollouts"], line["groups_without_signal"]) == (3, 0)
+
+
+def test_judges_are_asked_once_for_all_groups_and_answers_find_their_own(tmp_path, monkeypatch):
+    calls: list[list[str]] = []
+
+    def judge(judgements, context):
+        calls.append([judgement.key for judgement in judgements])
+        return {judgement.key: float(judgement.rollout) for judgement in judgements}
+
+    reward = make_reward()
+    asked = reward.model_copy(
+        update={
+            "nodes": tuple(
+                node.model_copy(update={"op": "call", "args": ("final",), "params": {"fn": "judge.score"}})
+                if node.id == "outcome"
+                else node
+                for node in reward.nodes
+            )
+        }
+    )
+    stage = make_grpo()
+    context = make_context(tmp_path, make_artifact(stage)._replace(rewards={"sums": asked}))
+    monkeypatch.setattr(scoring, "score_judgements", judge)
+    monkeypatch.setattr(
+        scoring,
+        "build_record",
+        lambda dialogue, member: Rollout(
+            scenario=member.scenario, turns={"explain": (), "final": "x"}, tokens=1, num_turns=1, seed=0
+        ),
+    )
+    members = [make_member("full"), make_member("partial")]
+    groups = score_groups(context, stage, [QUESTION, QUESTION], [members, members])
+    assert len(calls) == 1
+    assert len(set(calls[0])) == 4
+    for group in groups:
+        assert group.scores.terms["outcome"] == (0.0, 1.0)
