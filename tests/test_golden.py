@@ -10,6 +10,7 @@ import pytest
 
 from exgrpo_compiler.diagnostics import Diagnostic
 from exgrpo_compiler.parse import parse_spec
+from exgrpo_compiler.pipeline import check_spec
 from exgrpo_compiler.source import Source
 from tests.golden.harness import Case, Stage, read_cases, rewrite_case, run_case
 
@@ -20,7 +21,13 @@ def run_parse(source: Source, files: Mapping[str, Source]) -> Sequence[Diagnosti
     return parse_spec(source).diagnostics
 
 
-STAGES: dict[str, Stage] = {"parse": run_parse}
+def run_check(source: Source, files: Mapping[str, Source]) -> Sequence[Diagnostic]:
+    base = Source("base.exg", (GOLDEN / "check" / "base.exg").read_text("utf-8"), "base")
+    known = {"base.exg": base, **files}
+    return check_spec(source, lambda target, _: known.get(target.removeprefix("./"))).diagnostics
+
+
+STAGES: dict[str, Stage] = {"parse": run_parse, "check": run_check}
 
 
 def find_cases() -> list[Case]:

@@ -32,10 +32,10 @@ from exgrpo_compiler.value_types import (
     NUMBER,
     TEXT,
     Type,
-    describe_type,
     fits,
     join_types,
     list_of,
+    name_type,
 )
 
 Names = Mapping[str, Type]
@@ -118,7 +118,7 @@ class _Checker:
                 "type-mismatch",
                 node.iter.lineno,
                 1,
-                f"A template loops over a list; this is a {describe_type(sequence)}.",
+                f"A template loops over a list; this is {name_type(sequence)}.",
             )
         elif sequence is not None:
             element = sequence.element or ANY
@@ -276,7 +276,7 @@ class _Checker:
         if base.kind == "any":
             return ANY
         if base.kind != "record":
-            self.error("unknown-field", at, len(name), f"A {describe_type(base)} has no `{name}`.")
+            self.error("unknown-field", at, len(name), f"{start_sentence(name_type(base))} has no `{name}`.")
             return None
         type_ = base.get_field(name)
         if type_ is None:
@@ -318,7 +318,7 @@ class _Checker:
                     "type-mismatch",
                     node.lineno,
                     len(node.name),
-                    f"`{node.name}` works on a {describe_type(param.type)}; this is a {describe_type(type_)}.",
+                    f"`{node.name}` works on {name_type(param.type)}; this is {name_type(type_)}.",
                 )
                 return None
         return function.result
@@ -346,9 +346,7 @@ class _Checker:
         type_ = self.check_value(node, scope)
         if type_ is not None and not type_.is_number:
             at, length = self.place(node)
-            self.error(
-                "type-mismatch", at, length, f"A number is due here; this is a {describe_type(type_)}."
-            )
+            self.error("type-mismatch", at, length, f"A number is due here; this is {name_type(type_)}.")
             return None
         return type_
 

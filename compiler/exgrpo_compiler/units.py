@@ -44,7 +44,8 @@ def verify_unit(number: Number, actual: str | None, due: str | None, problems: P
         hint = f"write `{number.text.removesuffix(actual or '')}`"
     elif actual is None:
         message = f"{what} is {describe_unit(due)}; `{number.text}` has no unit."
-        hint = f"write `{number.text}{due}`"
+        shown = f"{100 * number.value:g}" if due == "%" and 0 < number.value <= 1 else number.text
+        hint = f"write `{shown}{due}`"
     else:
         message = f"{what} is {describe_unit(due)}; `{number.text}` is {describe_unit(actual)}."
         hint = None

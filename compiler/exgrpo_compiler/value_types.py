@@ -75,6 +75,18 @@ def describe_type(type_: Type) -> str:
     return f"{type_.kind} in {type_.unit}" if type_.unit else type_.kind
 
 
+def name_type(type_: Type) -> str:
+    """The type with its article, inside a sentence.
+
+    >>> name_type(INT)
+    'an int'
+    """
+    shown = describe_type(type_)
+    if type_.kind == "record" and type_.title:
+        return shown
+    return f"{'an' if shown[0] in 'aeiou' else 'a'} {shown}"
+
+
 def fits(actual: Type, due: Type) -> bool:
     """Whether a value of type `actual` may stand where `due` is expected. Units are compared elsewhere."""
     if "any" in (actual.kind, due.kind):

@@ -80,7 +80,10 @@ def _read_const(context: Context, expr: Ref | Attribute, trail: tuple[Key, ...])
     if key is None:
         return None
     if key in trail:
-        names = " -> ".join(item.name for item in (*trail[trail.index(key) :], key))
+        circle = trail[trail.index(key) :]
+        if key != min(circle):
+            return None  # reported where the circle is entered at its first const
+        names = " -> ".join(item.name for item in (*circle, key))
         context.problems.error("const-cycle", expr.span, f"Consts go round in a circle: {names}.")
         return None
     decl = context.get_decl(key)

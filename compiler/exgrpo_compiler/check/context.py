@@ -97,7 +97,7 @@ def find_type_name(context: Context, type_: TypeExpr, kinds: tuple[str, ...], wh
 
 
 def report_unknown_name(
-    context: Context, name: str, span: Span, known: list[str], kinds: tuple[str, ...] = ()
+    context: Context, name: str, span: Span, known: list[str], kinds: tuple[str, ...] = (), *, what: str = ""
 ) -> None:
     """`unknown-name`, or `unsupported-builtin` for a builtin that this version lacks."""
     if name in context.program.modules[context.module].spec.lost_names:
@@ -109,7 +109,7 @@ def report_unknown_name(
             f"`{name}` belongs to edition 1, but this version does not have it yet.",
         )
         return
-    due = " or ".join(KIND_TITLES[kind].split(" ", 1)[1] for kind in kinds)
+    due = what or " or ".join(KIND_TITLES[kind].split(" ", 1)[1] for kind in kinds)
     context.problems.unknown(
         "unknown-name",
         span,

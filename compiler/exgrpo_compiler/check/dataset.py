@@ -59,7 +59,7 @@ def read_source(context: Context, expr: Expr) -> Source | None:
         return None
     kind = expr.function.name
     if kind not in SOURCE_ARGUMENTS:
-        report_unknown_name(context, kind, expr.function.span, list(SOURCE_ARGUMENTS))
+        report_unknown_name(context, kind, expr.function.span, list(SOURCE_ARGUMENTS), what="kind of source")
         return None
     if kind in ("jsonl", "csv", "parquet"):
         return _read_file_source(context, kind, expr)
@@ -265,6 +265,12 @@ def _read_field(scope: Scope, statement: FieldStmt) -> CheckedField | None:
     is_convertible = (type_.kind == "int" and value.type.kind == "number") or (
         type_.kind == "choice" and value.type.kind == "text"
     )
-    if not is_convertible and not verify_type(scope, value, type_, f"Field `{name}`"):
+    if not is_convertible and not verify_type(
+        scope, value, type_, f"Field `{name}`", hint=_get_conversion(type_)
+    ):
         return None
     return CheckedField(name, type_, statement.secret, value)
+
+
+def _get_conversion(type_: Type) -> str | None:
+    return "convert it: … | number" if type_.kind in ("number", "int") else None

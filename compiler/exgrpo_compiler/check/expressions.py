@@ -31,6 +31,7 @@ from exgrpo_compiler.check.context import find_declaration, report_unknown_name
 from exgrpo_compiler.check.names import check_attribute, check_name
 from exgrpo_compiler.check.scope import Scope
 from exgrpo_compiler.ir import Typed
+from exgrpo_compiler.problems import start_sentence
 from exgrpo_compiler.source import Span
 from exgrpo_compiler.units import describe_unit, verify_unit_known
 from exgrpo_compiler.value_types import (
@@ -39,10 +40,10 @@ from exgrpo_compiler.value_types import (
     NUMBER,
     TEXT,
     Type,
-    describe_type,
     fits,
     join_types,
     list_of,
+    name_type,
 )
 
 LEVELS: tuple[Level, ...] = ("turn", "rollout", "group", "const")
@@ -229,7 +230,7 @@ def _verify_comparable(scope: Scope, op: str, left: Typed, right: Typed, span: S
             scope.context.problems.error(
                 "type-mismatch",
                 span,
-                f"A {describe_type(left.type)} and a {describe_type(right.type)} cannot be compared.",
+                f"{start_sentence(name_type(left.type))} and {name_type(right.type)} cannot be compared.",
             )
             return False
     elif not (verify_number(scope, left) and verify_number(scope, right)):
@@ -271,7 +272,7 @@ def _join(scope: Scope, left: Typed, right: Typed, span: Span) -> Type | None:
         scope.context.problems.error(
             "type-mismatch",
             span,
-            f"The value is a {describe_type(left.type)} in one case and a {describe_type(right.type)} in the other.",
+            f"The value is {name_type(left.type)} in one case and {name_type(right.type)} in the other.",
         )
         return None
     if not verify_same_unit(scope, span, left, right):
@@ -291,7 +292,7 @@ def verify_number(scope: Scope, value: Typed) -> bool:
     if value.type.is_number:
         return True
     scope.context.problems.error(
-        "type-mismatch", value.span, f"A number is due here; this is a {describe_type(value.type)}."
+        "type-mismatch", value.span, f"A number is due here; this is {name_type(value.type)}."
     )
     return False
 
@@ -301,7 +302,7 @@ def verify_condition(scope: Scope, value: Typed) -> bool:
     if value.type.is_number and value.type.unit is None:
         return True
     scope.context.problems.error(
-        "type-mismatch", value.span, f"A condition is due here; this is a {describe_type(value.type)}."
+        "type-mismatch", value.span, f"A condition is due here; this is {name_type(value.type)}."
     )
     return False
 
@@ -319,13 +320,14 @@ def verify_same_unit(scope: Scope, span: Span, left: Typed, right: Typed) -> boo
     return False
 
 
-def verify_type(scope: Scope, value: Typed, due: Type, what: str) -> bool:
+def verify_type(scope: Scope, value: Typed, due: Type, what: str, *, hint: str | None = None) -> bool:
     """Reports a value of another type than the one due for `what`."""
     if fits(value.type, due) or (due == NUMBER and value.type.is_number):
         return True
     scope.context.problems.error(
         "type-mismatch",
         value.span,
-        f"{what} is a {describe_type(due)}; this is a {describe_type(value.type)}.",
+        f"{what} is {name_type(due)}; this is {name_type(value.type)}.",
+        hint=hint,
     )
     return False

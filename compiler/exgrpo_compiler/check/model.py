@@ -39,7 +39,8 @@ def check_model(context: Context, decl: Decl) -> CheckedModel | None:
         )
         return None
     if kind not in MODEL_ARGUMENTS:
-        report_unknown_name(context, kind, head.span, list(MODEL_ARGUMENTS))
+        span = head.function.span if isinstance(head, Call) else head.span
+        report_unknown_name(context, kind, span, list(MODEL_ARGUMENTS), what="kind of model")
         return None
     before = len(context.problems)
     arguments, options = _read_arguments(context, kind, head)

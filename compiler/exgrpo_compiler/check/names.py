@@ -11,7 +11,7 @@ from exgrpo_compiler.check.scope import Columns, FieldName, Meaning, PlainName, 
 from exgrpo_compiler.ir import Typed
 from exgrpo_compiler.problems import list_names, start_sentence
 from exgrpo_compiler.source import Span
-from exgrpo_compiler.value_types import ANY, INT, TEXT, Type, describe_type
+from exgrpo_compiler.value_types import ANY, INT, TEXT, Type, name_type
 
 CheckConst = Callable[[Scope, Ref | Attribute], Typed | None]
 """Reads a name that may be a declared const."""
@@ -52,14 +52,22 @@ def check_attribute(scope: Scope, expr: Attribute, check_const: CheckConst) -> T
         case RolloutName():
             return _check_rollout_field(scope, meaning, base.name, expr)
         case FieldName() | PlainName():
-            type_ = describe_type(meaning.type)
+            type_ = name_type(meaning.type)
             scope.context.problems.error(
-                "unknown-field", expr.name.span, f"`{base.name}` is a {type_} and has no `{expr.name.text}`."
+                "unknown-field", expr.name.span, f"`{base.name}` is {type_} and has no `{expr.name.text}`."
             )
             return None
     if base.name in scope.term_names:
         scope.context.problems.error(
             "unknown-field", expr.name.span, f"`{base.name}` is a term and has no `{expr.name.text}`."
+        )
+        return None
+    if base.name == "probe" and scope.place == "filter":
+        scope.context.problems.error(
+            "unknown-name",
+            base.span,
+            "An item's filter sees its `probes`, all that are left, and no single `probe`.",
+            hint="`keep probe` looks at each probe",
         )
         return None
     if scope.context.program.find(scope.context.module, base.name) is None:

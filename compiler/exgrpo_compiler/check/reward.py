@@ -21,7 +21,7 @@ from exgrpo_compiler.problems import list_names
 from exgrpo_compiler.program import Key
 from exgrpo_compiler.source import Span
 from exgrpo_compiler.units import describe_unit
-from exgrpo_compiler.value_types import describe_type
+from exgrpo_compiler.value_types import name_type
 
 _ACTIONS = ("drop_rollout", "drop_group", "value")
 _VALUE = Setting("value", "number")
@@ -78,7 +78,7 @@ class _Terms:
         self.context.problems.error(
             "type-mismatch",
             self.assigns[name].value.span,
-            f"A term is a number; `{name}` is a {describe_type(value.type)}.",
+            f"A term is a number; `{name}` is {name_type(value.type)}.",
         )
         return False
 

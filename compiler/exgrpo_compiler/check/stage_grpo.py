@@ -51,7 +51,7 @@ def read_grpo(context: Context, setup: Setup, bound: Bound) -> dict[str, Any]:
                 bound["compare"].value.span,
                 f"Scenario `{scenario}` is in `group` and in `compare`.",
             )
-    if isinstance(reward, CheckedReward):
+    if isinstance(reward, CheckedReward) and reward.dialogue == key:
         _verify_sampled(context, reward, {*group, *compare}, bound["group"].value.span)
     aux = bound["aux"].value if "aux" in bound else None
     if read_aux(context, aux) > 0:

@@ -56,7 +56,11 @@ def check_stage(context: Context, setup: Setup, statement: NamedStmt) -> Checked
             checked = context.known.get(probes)
             if isinstance(checked, CheckedProbes) and checked.dataset != setup.data:
                 report_other_data(
-                    context, value.function.span, f"Probes `{probes.name}`", checked.dataset, setup.data
+                    context,
+                    value.function.span,
+                    f"The probes block `{probes.name}`",
+                    checked.dataset,
+                    setup.data,
                 )
             settings["split"] = read_split(context, setup, bound)
         case "sft":

@@ -51,8 +51,9 @@ def check_task(context: Context, decl: Decl) -> CheckedTask | None:
         constant = read_constant(context, seed_assign.value)
         number = read_number(context, seed_assign.value, _SEED, constant) if constant else None
         seed = int(number) if number is not None else seed
-    statements = _take_stages(context, [item for item in block.others if isinstance(item, NamedStmt)])
-    if not statements and not decl.is_damaged:
+    written = [item for item in block.others if isinstance(item, NamedStmt)]
+    statements = _take_stages(context, written)
+    if not written and not decl.is_damaged:
         context.problems.error(
             "missing-key", name.span, f"Task `{name.text}` has no stage.", hint="add `stage NAME = …`"
         )
