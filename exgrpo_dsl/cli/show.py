@@ -17,7 +17,7 @@ def show_diagnostics(diagnostics: Sequence[Diagnostic], format_: str = "human") 
     if format_ == "json":
         click.echo(render_json(diagnostics), nl=False)
     elif diagnostics:
-        click.echo(render_human(diagnostics, color=wants_color(sys.stderr)), err=True, nl=False)
+        click.echo(render_human(diagnostics, color=wants_color(sys.stderr)), err=True)
 
 
 def wants_color(stream: TextIO) -> bool:

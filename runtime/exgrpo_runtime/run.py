@@ -270,9 +270,12 @@ def _keep_artifact(artifact_dir: Path, run_dir: RunDir) -> None:
         return
     part = run_dir.path / ".artifact.part"
     shutil.rmtree(part, ignore_errors=True)
-    shutil.copytree(artifact_dir, part)
-    shutil.rmtree(target, ignore_errors=True)
-    part.replace(target)
+    try:
+        shutil.copytree(artifact_dir, part)
+        shutil.rmtree(target, ignore_errors=True)
+        part.replace(target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
 
 
 def _describe_run(artifact: Artifact, limit: int | None, spec: str | None) -> dict[str, Any]:

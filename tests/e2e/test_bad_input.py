@@ -74,7 +74,7 @@ def test_unknown_task_is_told_with_the_one_meant(tmp_path: Path) -> None:
 def test_unknown_override_is_told_with_the_one_meant(tmp_path: Path) -> None:
     write_sums(tmp_path)
     result = run_exgrpo("compile", "sums.exg", "--set", "train.stesp=3", cwd=tmp_path)
-    assert_clear(result, 1, "did you mean `steps`?")
+    assert_clear(result, 1, "did you mean `train.steps`?")
     assert not (tmp_path / "build").exists()
 
 

@@ -94,7 +94,8 @@ def answer_sums(prompt: str) -> str:
     """A teacher that is always right: writes a probe, or answers the question."""
     numbers = re.findall(r"has (\d+) apples and gets (\d+) more", prompt)
     a, b = (int(number) for number in numbers[-1])
-    if 'Rule "' in prompt:
-        probe = {"question": f"What do {a} apples and some more make?", "rationale": "Adding counts both.", "answer": "a sum"}
-        return json.dumps(probe)
+    rule = re.search(r'Rule "(\w+)"', prompt)
+    if rule is not None:
+        question = f"By {rule[1]}: what do {a} apples and some more make?"
+        return json.dumps({"question": question, "rationale": "Adding counts both.", "answer": "a sum"})
     return f"The answer is {a + b}."

@@ -38,6 +38,11 @@ def make_student(*, seed: int = 0, sharpness: float = 1.0, **changes: Any) -> St
     """A student with random weights; `sharpness` above 1 makes its distribution peaked, as after training."""
     student = create_student(make_model(**changes), TEXTS, seed)
     with torch.no_grad():
+        # As drawn, the layers hardly add to the embedding of the last token: what came before would not matter.
+        for layer in student.model.model.layers:
+            for weight in layer.parameters():
+                if weight.ndim == 2:
+                    weight.mul_(12)
         student.model.model.norm.weight.mul_(sharpness)
     return student
 
