@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from exgrpo_compiler.diagnostics import Diagnostic
-from exgrpo_compiler.source import Source
 from exgrpo_compiler.pipeline import check_spec, compile_spec
-from exgrpo_runtime.run_dir import disk_boundary, write_text
-
+from exgrpo_compiler.source import Source
 from exgrpo_dsl.errors import UsageError
 from exgrpo_dsl.loading import UnreadableSpecError, load_module, read_source
+from exgrpo_runtime.run_dir import disk_boundary, write_text
 
 Files = Mapping[str, str]
 
@@ -60,7 +59,11 @@ def write_artifact(files: Files, target: Path) -> Path:
         UsageError: `target` holds something that is not an artifact.
         DiskError: the disk refuses.
     """
-    if target.exists() and not (target / "manifest.json").is_file() and (target.is_file() or any(target.iterdir())):
+    if (
+        target.exists()
+        and not (target / "manifest.json").is_file()
+        and (target.is_file() or any(target.iterdir()))
+    ):
         raise UsageError(f"{target} exists and is not an artifact; it is left alone. Give another -o.")
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     old = target.with_name(f".{target.name}.{os.getpid()}.old")

@@ -20,7 +20,11 @@ BASE_LIMIT_MB = 40
 
 def test_every_path_that_the_map_names_exists() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
-    paths = set(re.findall(r"`?((?:exgrpo_dsl|compiler|runtime|specs|tests|benchmarks|docs|scripts)/[\w./-]*\w/?)", text))
+    paths = set(
+        re.findall(
+            r"`?((?:exgrpo_dsl|compiler|runtime|specs|tests|benchmarks|docs|scripts)/[\w./-]*\w/?)", text
+        )
+    )
     assert len(paths) > 30
     missing = sorted(path for path in paths if not (ROOT / path).exists())
     assert missing == []
@@ -29,7 +33,12 @@ def test_every_path_that_the_map_names_exists() -> None:
 def test_every_module_is_on_the_map() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
     roots = ("exgrpo_dsl", "compiler", "runtime", "specs")
-    modules = [path for root in roots for path in (ROOT / root).rglob("*.py") if path.name not in ("__init__.py", "__main__.py")]
+    modules = [
+        path
+        for root in roots
+        for path in (ROOT / root).rglob("*.py")
+        if path.name not in ("__init__.py", "__main__.py")
+    ]
     missing = sorted(str(path.relative_to(ROOT)) for path in modules if path.name not in text)
     assert missing == []
 
@@ -77,14 +86,20 @@ def test_base_install_checks_a_spec_without_torch_and_is_small(wheel: Path, tmp_
     env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     exgrpo = environment / "bin" / "exgrpo"
     for command in (["check", spec], ["compile", spec, "-o", tmp_path / "build"], ["doctor"]):
-        result = subprocess.run([exgrpo, *command], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+        result = subprocess.run(
+            [exgrpo, *command], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+        )
         assert result.returncode == 0, result.stdout + result.stderr
     assert (tmp_path / "build" / "sums_exgrpo" / "manifest.json").is_file()
-    result = subprocess.run([exgrpo, "run", spec], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [exgrpo, "run", spec], cwd=tmp_path, env=env, capture_output=True, text=True, check=False
+    )
     assert result.returncode == 3
     assert "exgrpo[train]" in result.stderr
 
 
 def measure(directory: Path) -> int:
     """Bytes on disk, as `du` counts them without compiled caches."""
-    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file() and path.suffix != ".pyc")
+    return sum(
+        path.stat().st_size for path in directory.rglob("*") if path.is_file() and path.suffix != ".pyc"
+    )

@@ -1,7 +1,7 @@
 """The click group and the one place where exceptions become exit codes.
 
-    0 fine            1 the spec is wrong     2 usage         3 the world failed (network, disk, model)
-    4 data unusable   5 finished in part      70 our bug      130 interrupted
+0 fine            1 the spec is wrong     2 usage         3 the world failed (network, disk, model)
+4 data unusable   5 finished in part      70 our bug      130 interrupted
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ import sys
 import traceback
 
 import click
-from exgrpo_artifact.errors import ExgrpoError, InternalError
 
+from exgrpo_artifact.errors import ExgrpoError, InternalError
 from exgrpo_dsl import __version__
-from exgrpo_dsl.errors import UsageError
 from exgrpo_dsl.cli.check import check
 from exgrpo_dsl.cli.compile import compile_
 from exgrpo_dsl.cli.doctor import doctor
 from exgrpo_dsl.cli.report import report
 from exgrpo_dsl.cli.run import run
+from exgrpo_dsl.errors import UsageError
 
 DEBUG = "EXGRPO_DEBUG"
 ISSUES = "https://github.com/exgrpo/exgrpo/issues"

@@ -20,7 +20,6 @@ def check(specs: tuple[Path, ...], format_: str, overrides: tuple[str, ...]) -> 
     Server Protocol's. Warnings alone exit 0.
     """
     from exgrpo_compiler.diagnostics import has_errors
-
     from exgrpo_dsl.api import check_file
     from exgrpo_dsl.cli.show import show_diagnostics
 

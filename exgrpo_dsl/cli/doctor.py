@@ -10,7 +10,15 @@ def doctor() -> int:
     """Say what is installed, which device training would use, and what can run here."""
     from importlib import metadata
 
-    from exgrpo_runtime.environment import BASE, MATH, TRAIN, can_train, describe_device, find_gpus, find_version
+    from exgrpo_runtime.environment import (
+        BASE,
+        MATH,
+        TRAIN,
+        can_train,
+        describe_device,
+        find_gpus,
+        find_version,
+    )
 
     for title, names, extra in (
         ("base", BASE, ""),
@@ -28,5 +36,8 @@ def doctor() -> int:
     for group, title in (("exgrpo.teachers", "teachers"), ("exgrpo.sources", "sources")):
         names_ = sorted(entry.name for entry in metadata.entry_points(group=group))
         click.echo(f"{title:8} {', '.join(names_) or 'none'}")
-    click.echo(f"{'runs':8}check, compile, report" + (", run" if can_train() else "; not run: the extra `train` is missing"))
+    click.echo(
+        f"{'runs':8}check, compile, report"
+        + (", run" if can_train() else "; not run: the extra `train` is missing")
+    )
     return 0

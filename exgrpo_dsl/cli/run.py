@@ -11,16 +11,23 @@ import click
 from exgrpo_dsl.cli.options import set_option, task_option
 
 if TYPE_CHECKING:
-    from exgrpo_runtime.run import RunResult, StageResult
     from rich.console import Console
+
+    from exgrpo_runtime.run import RunResult, StageResult
 
 EXIT_PARTIAL = 5
 
 
 @click.command()
 @click.argument("target", required=False, metavar="[ARTIFACT|SPEC]", type=click.Path(path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), help="Run directory. [default: runs/TASK, runs/TASK-2, …]")
-@click.option("--resume", is_flag=True, help="Go on with the run in --out (default: the latest): finished stages are kept.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Run directory. [default: runs/TASK, runs/TASK-2, …]"
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on with the run in --out (default: the latest): finished stages are kept.",
+)
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Read at most N rows of every split.")
 @click.option("--stage", "until", metavar="NAME", help="Stop after this stage.")
 @task_option
@@ -54,7 +61,9 @@ def _prepare_artifact(spec: Path, scratch: Path, task: str | None, overrides: tu
     if spec.is_dir():
         if overrides or task:
             option = "--set" if overrides else "--task"
-            raise click.UsageError(f"{option} works on a spec; {spec} is compiled already. Run the .exg file instead.")
+            raise click.UsageError(
+                f"{option} works on a spec; {spec} is compiled already. Run the .exg file instead."
+            )
         return spec
     from exgrpo_dsl.api import compile_file, write_artifact
     from exgrpo_dsl.cli.show import show_diagnostics
@@ -70,17 +79,22 @@ def _prepare_artifact(spec: Path, scratch: Path, task: str | None, overrides: tu
     return write_artifact(files, scratch / name)
 
 
-def _run(artifact_dir: Path, spec: Path, out: Path | None, resume: bool, limit: int | None, until: str | None) -> int:
+def _run(
+    artifact_dir: Path, spec: Path, out: Path | None, resume: bool, limit: int | None, until: str | None
+) -> int:
+    from rich.console import Console
+
     from exgrpo_artifact.storage import read_artifact
     from exgrpo_runtime.environment import describe_device
     from exgrpo_runtime.progress import TerminalProgress
     from exgrpo_runtime.run import run_artifact
-    from rich.console import Console
 
     manifest = read_artifact(artifact_dir).manifest
     known = [stage.name for stage in manifest.stages]
     if until is not None and until not in ("data", *known):
-        raise click.UsageError(f"task `{manifest.task}` has no stage `{until}`; it has {', '.join(['data', *known])}.")
+        raise click.UsageError(
+            f"task `{manifest.task}` has no stage `{until}`; it has {', '.join(['data', *known])}."
+        )
     run_dir = out or _choose_run_dir(manifest.task, resume)
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"[bold]{manifest.task}[/] on {describe_device()}, writing {run_dir}")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 import click
+
 from exgrpo_compiler.diagnostics import Diagnostic
 from exgrpo_compiler.render import render_human, render_json
 

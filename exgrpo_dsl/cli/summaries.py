@@ -14,7 +14,12 @@ if TYPE_CHECKING:
 
 def describe_stage(stage: StageResult) -> str:
     """What the stage did, in figures of its summary."""
-    describe = {"data": _describe_data, "probe": _describe_probe, "sft": _describe_sft, "grpo": _describe_grpo}
+    describe = {
+        "data": _describe_data,
+        "probe": _describe_probe,
+        "sft": _describe_sft,
+        "grpo": _describe_grpo,
+    }
     return describe[stage.kind](stage.summary) if stage.kind in describe else "accuracy by stage, below"
 
 
@@ -44,13 +49,17 @@ def _describe_sft(summary: Mapping[str, Any]) -> str:
 
 def _describe_grpo(summary: Mapping[str, Any]) -> str:
     first, last = summary["first"], summary["last"]
-    terms = ", ".join(f"{name} {first[name]:.2f} → {last[name]:.2f}" for name in first if first[name] is not None)
+    terms = ", ".join(
+        f"{name} {first[name]:.2f} → {last[name]:.2f}" for name in first if first[name] is not None
+    )
     return f"{summary['steps']} steps; {terms}"
 
 
 def build_accuracy_table(stage: StageResult) -> Table:
     """Accuracy of the student before training and after each stage, with 95 % intervals."""
-    table = Table(title=f"{stage.name}: held-out accuracy", title_justify="left", title_style="bold", box=None)
+    table = Table(
+        title=f"{stage.name}: held-out accuracy", title_justify="left", title_style="bold", box=None
+    )
     table.add_column("student after")
     table.add_column("accuracy", justify="right")
     table.add_column("95 % interval")

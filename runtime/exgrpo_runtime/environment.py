@@ -31,7 +31,11 @@ def find_gpus() -> tuple[str, ...]:
         return ()
     try:
         result = subprocess.run(
-            [tool, "--query-gpu=name", "--format=csv,noheader"], capture_output=True, text=True, timeout=20, check=True
+            [tool, "--query-gpu=name", "--format=csv,noheader"],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            check=True,
         )
     except (OSError, subprocess.SubprocessError):
         return ()
@@ -72,4 +76,7 @@ def describe_device() -> str:
 def describe_environment() -> dict[str, Any]:
     """Device and versions for run.json."""
     versions = {name: find_version(name) for name in (*BASE, *TRAIN, *MATH)}
-    return {"device": describe_device(), "versions": {name: version for name, version in versions.items() if version}}
+    return {
+        "device": describe_device(),
+        "versions": {name: version for name, version in versions.items() if version},
+    }

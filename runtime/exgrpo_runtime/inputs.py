@@ -41,7 +41,13 @@ def hash_data_inputs(manifest: Manifest, limit: int | None) -> str:
 
 
 def hash_stage_inputs(
-    artifact: Artifact, stage: Stage, *, data: str, student: str | None, probes: Mapping[str, str], trained: list[str]
+    artifact: Artifact,
+    stage: Stage,
+    *,
+    data: str,
+    student: str | None,
+    probes: Mapping[str, str],
+    trained: list[str],
 ) -> str:
     """Inputs of one stage.
 
@@ -66,7 +72,9 @@ def _describe_uses(
     if isinstance(stage, ProbeStage):
         declaration = manifest.probes[stage.probes]
         calls = [node for keep in declaration.keeps for node in keep.condition.nodes if node.op == "call"]
-        models = {str(node.params["model"]) for node in calls if "model" in node.params} | {declaration.teacher}
+        models = {str(node.params["model"]) for node in calls if "model" in node.params} | {
+            declaration.teacher
+        }
         dialogues = {str(node.params["dialogue"]) for node in calls if "dialogue" in node.params}
         asks_student = manifest.student in models
         return {
@@ -86,7 +94,9 @@ def _describe_uses(
         }
     if isinstance(stage, GrpoStage):
         reward = artifact.rewards[stage.reward]
-        judges = {str(node.params["model"]) for node in reward.nodes if node.op == "call" and "model" in node.params}
+        judges = {
+            str(node.params["model"]) for node in reward.nodes if node.op == "call" and "model" in node.params
+        }
         return {
             "dialogue": _describe_dialogue(artifact, stage.dialogue),
             "probes": _pick_probes(manifest, [stage.dialogue], probes),
@@ -114,7 +124,10 @@ def _describe_dialogue(artifact: Artifact, name: str) -> dict[str, Any]:
     paths = [path for exchange in exchanges for path in (exchange.user, exchange.target) if path]
     if dialogue.system:
         paths.append(dialogue.system)
-    return {"dialogue": to_plain(dialogue), "templates": {path: artifact.prompts[path] for path in sorted(paths)}}
+    return {
+        "dialogue": to_plain(dialogue),
+        "templates": {path: artifact.prompts[path] for path in sorted(paths)},
+    }
 
 
 def _pick_probes(manifest: Manifest, dialogues: Any, probes: Mapping[str, str]) -> dict[str, str | None]:
@@ -124,7 +137,9 @@ def _pick_probes(manifest: Manifest, dialogues: Any, probes: Mapping[str, str]) 
 
 def _hash_files(dataset: Dataset) -> dict[str, str]:
     source = dataset.source
-    locations = [source.location, *source.parts.values()] if source.kind in ("jsonl", "csv", "parquet") else []
+    locations = (
+        [source.location, *source.parts.values()] if source.kind in ("jsonl", "csv", "parquet") else []
+    )
     return {location: _hash_file(dataset.name, location) for location in locations if location}
 
 

@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.progress import Progress as RichBars
-from rich.progress import TaskID
 
 from exgrpo_runtime.context import Bar
 
@@ -27,7 +27,8 @@ LINE_INTERVAL_S = 10.0
 def format_figures(figures: dict[str, object]) -> str:
     """`loss=0.123 right=12`: floats with three significant digits."""
     return " ".join(
-        f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}" for name, value in figures.items()
+        f"{name}={value:.3g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in figures.items()
     )
 
 
@@ -58,7 +59,9 @@ class _LineBar:
     def print_line(self, figures: dict[str, object]) -> None:
         of = f"/{self.total}" if self.total is not None else ""
         self.console.print(
-            f"  {self.description} {self.done}{of} {format_figures(figures)}".rstrip(), highlight=False, markup=False
+            f"  {self.description} {self.done}{of} {format_figures(figures)}".rstrip(),
+            highlight=False,
+            markup=False,
         )
 
 

@@ -13,11 +13,10 @@ from typing import Any, NamedTuple
 from exgrpo_artifact.errors import DataError, ExgrpoError
 from exgrpo_artifact.manifest import EvaluateStage, GrpoStage, ProbeStage, SftStage, Stage
 from exgrpo_artifact.storage import Artifact, read_artifact
-
 from exgrpo_runtime.context import Context, Progress
 from exgrpo_runtime.environment import describe_environment, require_training
 from exgrpo_runtime.inputs import hash_data_inputs, hash_stage_inputs
-from exgrpo_runtime.records import Row
+from exgrpo_runtime.records import Rejection, Row
 from exgrpo_runtime.report import write_report
 from exgrpo_runtime.rows import load_rows
 from exgrpo_runtime.run_dir import RunDir, disk_boundary, read_json, read_lines, write_json, write_text
@@ -92,7 +91,9 @@ def run_artifact(
     require_training()
     with RunDir(out) as run_dir:
         if run_dir.holds_run and not resume:
-            raise FileExistsError(f"{out} already holds a run. Go on with it by --resume, or give another --out.")
+            raise FileExistsError(
+                f"{out} already holds a run. Go on with it by --resume, or give another --out."
+            )
         with disk_boundary(out):
             _keep_artifact(artifact_dir, run_dir)
             write_json(out / "run.json", _describe_run(artifact, limit, spec))
@@ -173,15 +174,13 @@ def _run_data_stage(
     path = run_dir.get_stage_dir(0, DATA)
     done = run_dir.find_done(0, DATA, inputs)
     if done is not None:
-        rows = {
-            name: {split: [] for split in dataset.splits} for name, dataset in artifact.manifest.datasets.items()
-        }
-        for line in read_lines(path / "rows.jsonl"):
-            row = Row.from_json(line["row"])
-            rows[line["dataset"]][row.split].append(row)
-        return rows, StageResult(DATA, DATA, "reused", done["seconds"], done["summary"], path)
+        return _read_rows(artifact, path), StageResult(
+            DATA, DATA, "reused", done["seconds"], done["summary"], path
+        )
     started = time.monotonic()
-    rows, rejections, summary = {}, [], {}
+    rows: dict[str, dict[str, list[Row]]] = {}
+    rejections: list[Rejection] = []
+    summary: dict[str, Any] = {}
     with progress.track("data", len(artifact.manifest.datasets)) as bar:
         for name in artifact.manifest.datasets:
             loaded = load_rows(artifact.manifest, name, limit=limit)
@@ -204,7 +203,21 @@ def _run_data_stage(
     return rows, StageResult(DATA, DATA, "done", seconds, {"datasets": summary}, path)
 
 
-def _require_rows(artifact: Artifact, rows: Mapping[str, Mapping[str, list[Row]]], summary: Mapping[str, Any]) -> None:
+def _read_rows(artifact: Artifact, path: Path) -> dict[str, dict[str, list[Row]]]:
+    """The rows that an earlier run's data stage left in `path`."""
+    datasets = artifact.manifest.datasets
+    rows: dict[str, dict[str, list[Row]]] = {
+        name: {split: [] for split in dataset.splits} for name, dataset in datasets.items()
+    }
+    for line in read_lines(path / "rows.jsonl"):
+        row = Row.from_json(line["row"])
+        rows[line["dataset"]][row.split].append(row)
+    return rows
+
+
+def _require_rows(
+    artifact: Artifact, rows: Mapping[str, Mapping[str, list[Row]]], summary: Mapping[str, Any]
+) -> None:
     for stage in artifact.manifest.stages:
         dataset = stage.dataset if isinstance(stage, EvaluateStage) else artifact.manifest.data
         if rows[dataset][stage.split]:
@@ -294,8 +307,16 @@ def _describe_run(artifact: Artifact, limit: int | None, spec: str | None) -> di
     }
 
 
-def _describe_done(name: str, kind: str, inputs: str, seconds: float, summary: Mapping[str, Any]) -> dict[str, Any]:
-    return {"name": name, "kind": kind, "inputs": inputs, "seconds": round(seconds, 3), "summary": dict(summary)}
+def _describe_done(
+    name: str, kind: str, inputs: str, seconds: float, summary: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {
+        "name": name,
+        "kind": kind,
+        "inputs": inputs,
+        "seconds": round(seconds, 3),
+        "summary": dict(summary),
+    }
 
 
 def _close_run(run_dir: RunDir, state: _State, status: str, exit_code: int, error: str) -> None:
@@ -312,7 +333,9 @@ def _write_result(run_dir: RunDir, state: _State, status: str, exit_code: int, e
         for result in state.results
     ]
     accuracy = {
-        result.name: read_json(result.path / "accuracy.json") for result in state.results if result.kind == "evaluate"
+        result.name: read_json(result.path / "accuracy.json")
+        for result in state.results
+        if result.kind == "evaluate"
     }
     metrics = [
         {"stage": result.name, "kind": result.kind, **line}
@@ -320,7 +343,13 @@ def _write_result(run_dir: RunDir, state: _State, status: str, exit_code: int, e
         for line in read_lines(result.path / "metrics.jsonl")
     ]
     _write_lines(run_dir.path / "metrics.jsonl", metrics)
-    result = {"status": status, "exit_code": exit_code, "error": error, "stages": stages, "accuracy": accuracy}
+    result = {
+        "status": status,
+        "exit_code": exit_code,
+        "error": error,
+        "stages": stages,
+        "accuracy": accuracy,
+    }
     write_json(run_dir.path / "result.json", result)
     write_report(run_dir.path)
 

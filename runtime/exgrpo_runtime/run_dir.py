@@ -118,7 +118,9 @@ class RunDir:
         except OSError as error:
             os.close(self._lock)
             self._lock = None
-            raise DiskError(f"{self.path} is in use by another run. Wait for it, or give another --out.") from error
+            raise DiskError(
+                f"{self.path} is in use by another run. Wait for it, or give another --out."
+            ) from error
         with disk_boundary(self.path):
             for part in self.stages.glob(".*.part"):
                 shutil.rmtree(part)

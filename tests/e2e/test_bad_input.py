@@ -47,7 +47,7 @@ def test_missing_file_is_a_usage_error(tmp_path: Path, command: str) -> None:
 
 @pytest.mark.parametrize("command", ["check", "compile", "run"])
 def test_bytes_that_are_not_utf8_are_a_diagnostic(tmp_path: Path, command: str) -> None:
-    (tmp_path / "latin.exg").write_bytes("exg 1\n// caf".encode() + b"\xe9\n")
+    (tmp_path / "latin.exg").write_bytes(b"exg 1\n// caf" + b"\xe9\n")
     assert_clear(run_exgrpo(command, "latin.exg", cwd=tmp_path), 1, "not-utf8", "latin.exg:2:7", "UTF-8")
 
 
@@ -109,7 +109,9 @@ def test_damaged_artifact_is_refused(artifact: Path, tmp_path: Path) -> None:
 
 
 def test_overrides_on_an_artifact_are_a_usage_error(artifact: Path, tmp_path: Path) -> None:
-    assert_clear(run_exgrpo("run", artifact, "--set", "train.steps=1", cwd=tmp_path), 2, "--set works on a spec")
+    assert_clear(
+        run_exgrpo("run", artifact, "--set", "train.steps=1", cwd=tmp_path), 2, "--set works on a spec"
+    )
 
 
 def test_compile_leaves_a_directory_that_is_not_an_artifact_alone(tmp_path: Path) -> None:
@@ -189,7 +191,10 @@ def test_missing_key_variable_is_named(tmp_path: Path) -> None:
 def can_mount() -> bool:
     tool = shutil.which("unshare")
     command = "mount -t tmpfs -o size=64k tmpfs /mnt"
-    return tool is not None and subprocess.run([tool, "-rm", "sh", "-c", command], capture_output=True).returncode == 0
+    return (
+        tool is not None
+        and subprocess.run([tool, "-rm", "sh", "-c", command], capture_output=True).returncode == 0
+    )
 
 
 def run_on_tmpfs(directory: Path, options: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -198,7 +203,11 @@ def run_on_tmpfs(directory: Path, options: str, env: dict[str, str]) -> subproce
     command = " ".join(build_command("run", "sums.exg", "--out", "disk/out"))
     script = f"mount -t tmpfs -o {options} tmpfs disk && {command}; code=$?; find disk -name '*.part' -o -name '*.tmp'; exit $code"
     return subprocess.run(
-        ["unshare", "-rm", "sh", "-c", script], cwd=directory, env=build_environment(env), capture_output=True, text=True
+        ["unshare", "-rm", "sh", "-c", script],
+        cwd=directory,
+        env=build_environment(env),
+        capture_output=True,
+        text=True,
     )
 
 
@@ -222,20 +231,26 @@ def test_read_only_run_directory(tmp_path: Path) -> None:
 def test_run_directory_below_a_file(tmp_path: Path) -> None:
     write_sums(tmp_path)
     (tmp_path / "file").write_text("")
-    assert_clear(run_exgrpo("run", "sums.exg", "--out", "file/out", cwd=tmp_path), 3, "file/out", "cannot be written")
+    assert_clear(
+        run_exgrpo("run", "sums.exg", "--out", "file/out", cwd=tmp_path), 3, "file/out", "cannot be written"
+    )
 
 
 def test_run_directory_that_holds_a_run_is_not_overwritten(tmp_path: Path) -> None:
     write_sums(tmp_path)
     first = run_exgrpo("run", "sums.exg", "--out", "out", "--stage", "data", cwd=tmp_path)
     assert first.returncode == 0, first.stderr
-    assert_clear(run_exgrpo("run", "sums.exg", "--out", "out", cwd=tmp_path), 2, "already holds a run", "--resume")
+    assert_clear(
+        run_exgrpo("run", "sums.exg", "--out", "out", cwd=tmp_path), 2, "already holds a run", "--resume"
+    )
 
 
 # --- stopping and going on --------------------------------------------------------------------------------
 
 
-def wait_for_stage(run_dir: Path, stage: str, process: subprocess.Popen[str], *, inside: str | None = None) -> None:
+def wait_for_stage(
+    run_dir: Path, stage: str, process: subprocess.Popen[str], *, inside: str | None = None
+) -> None:
     """Waits until the stage is under way (and has written the file `inside`)."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
@@ -266,7 +281,9 @@ def test_ctrl_c_at_any_stage_leaves_only_whole_stages(tmp_path: Path, stage: str
 
 
 @pytest.mark.parametrize("stage", ["probe", "train"])
-def test_kill_then_resume_finishes_the_same_stages_and_asks_no_stored_probe_again(tmp_path: Path, stage: str) -> None:
+def test_kill_then_resume_finishes_the_same_stages_and_asks_no_stored_probe_again(
+    tmp_path: Path, stage: str
+) -> None:
     write_sums(tmp_path)
     steps = ("--set", "train.steps=40")
     with serve_teacher(answer_sums, before=lambda _: time.sleep(0.05)) as server:
@@ -279,7 +296,9 @@ def test_kill_then_resume_finishes_the_same_stages_and_asks_no_stored_probe_agai
         process.communicate()
         stored = count_replies(tmp_path / "out" / "replies.sqlite")
         before = len(server.prompts)
-        result = run_exgrpo("run", "sums.exg", "--out", "out", "--resume", *steps, cwd=tmp_path, env=server.env)
+        result = run_exgrpo(
+            "run", "sums.exg", "--out", "out", "--resume", *steps, cwd=tmp_path, env=server.env
+        )
         asked = server.prompts
     assert result.returncode == 0, result.stdout + result.stderr
     assert_whole(tmp_path / "out")
@@ -309,5 +328,3 @@ def test_second_run_in_the_same_directory_waits_its_turn(tmp_path: Path) -> None
         process.kill()
         process.communicate()
     assert_clear(result, 3, "in use by another run")
-
-

@@ -18,7 +18,9 @@ SPECS = [*sorted((ROOT / "specs").rglob("*.exg")), LESSONS]
 
 
 def read_tree(directory: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+    return {
+        str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()
+    }
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda path: path.stem)
@@ -36,7 +38,9 @@ def test_reference_examples_are_the_ones_that_are_shipped() -> None:
     assert blocks[1] == LESSONS.read_text("utf-8")
 
 
-@pytest.mark.parametrize("spec", [path for path in SPECS if "task " in path.read_text("utf-8")], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "spec", [path for path in SPECS if "task " in path.read_text("utf-8")], ids=lambda path: path.stem
+)
 def test_artifacts_are_byte_identical_on_every_run_and_hash_seed(spec: Path, tmp_path: Path) -> None:
     trees = []
     for place, seed in (("a", "0"), ("b", "1"), ("b/deeper", "4711")):
@@ -66,12 +70,19 @@ def test_artifact_directory_is_the_documented_one(tmp_path: Path) -> None:
     result = run_exgrpo("compile", "sums.exg", "-o", "build", cwd=tmp_path)
     assert result.stdout.strip() == "build/sums_exgrpo"
     names = set(read_tree(tmp_path / "build" / "sums_exgrpo"))
-    assert {"manifest.json", "reward.json", "prompts/invert.jinja", "prompts/tutorial.final.user.jinja"} <= names
+    assert {
+        "manifest.json",
+        "reward.json",
+        "prompts/invert.jinja",
+        "prompts/tutorial.final.user.jinja",
+    } <= names
     assert {name for name in names if not name.startswith("prompts/")} == {"manifest.json", "reward.json"}
 
 
 def test_json_output_is_one_language_server_diagnostic_a_line(tmp_path: Path) -> None:
-    broken = SPEC.replace("{{ item.question }}\n    Solution", "{{ item.qestion }}\n    Solution").replace("lr: 1e-3", "lrr: 1e-3")
+    broken = SPEC.replace("{{ item.question }}\n    Solution", "{{ item.qestion }}\n    Solution").replace(
+        "lr: 1e-3", "lrr: 1e-3"
+    )
     (tmp_path / "broken.exg").write_text(broken)
     result = run_exgrpo("check", "broken.exg", "--format", "json", cwd=tmp_path)
     assert result.returncode == 1
@@ -120,7 +131,11 @@ def test_overrides_are_recorded_and_typed_like_the_spec(tmp_path: Path) -> None:
     assert manifest["probes"]["invert"]["keeps"] == []
     assert manifest["provenance"]["turned_off"] == ["invert.consistent"]
     assert len(manifest["provenance"]["overrides"]) == 3
-    for wrong, word in (("train.steps=many", "many"), ("tutor.max_tokens=50", "tok"), ("train.steps=7tok", "tok")):
+    for wrong, word in (
+        ("train.steps=many", "many"),
+        ("tutor.max_tokens=50", "tok"),
+        ("train.steps=7tok", "tok"),
+    ):
         result = run_exgrpo("compile", "sums.exg", "-o", "other", "--set", wrong, cwd=tmp_path)
         assert result.returncode == 1, wrong
         assert word in result.stderr
@@ -133,7 +148,9 @@ def test_imports_of_other_files_are_found_beside_the_importer(tmp_path: Path) ->
     model = re.search(r"model student = .*\n", SPEC)
     assert model is not None
     (tmp_path / "team" / "shared.exg").write_text("exg 1\n\n" + model[0])
-    importing = SPEC.replace(model[0], "").replace("use std.rules", 'use "./shared.exg".{student}\nuse std.rules')
+    importing = SPEC.replace(model[0], "").replace(
+        "use std.rules", 'use "./shared.exg".{student}\nuse std.rules'
+    )
     (tmp_path / "team" / "sums.exg").write_text(importing)
     result = run_exgrpo("check", "team/sums.exg", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
@@ -150,7 +167,9 @@ def test_doctor_says_what_is_there(tmp_path: Path) -> None:
         assert word in result.stdout
 
 
-@pytest.mark.parametrize("arguments", [["chekc"], ["check"], ["check", "--format", "xml", "a.exg"], ["run", "--limit", "0"]])
+@pytest.mark.parametrize(
+    "arguments", [["chekc"], ["check"], ["check", "--format", "xml", "a.exg"], ["run", "--limit", "0"]]
+)
 def test_usage_errors_exit_two(arguments: list[str], tmp_path: Path) -> None:
     assert run_exgrpo(*arguments, cwd=tmp_path).returncode == 2
 
@@ -160,7 +179,9 @@ def test_a_crash_says_that_it_is_ours(tmp_path: Path) -> None:
     for root in ("exgrpo_dsl", "compiler", "runtime", "specs"):
         shutil.copytree(ROOT / root, copy / root)
     broken = copy / "exgrpo_dsl" / "api.py"
-    broken.write_text(broken.read_text().replace("def check_file(", "def check_file(*_, **__):\n    1 / 0\n\n\ndef _old("))
+    broken.write_text(
+        broken.read_text().replace("def check_file(", "def check_file(*_, **__):\n    1 / 0\n\n\ndef _old(")
+    )
     write_sums(tmp_path)
     paths = ":".join(str(copy / root) for root in ("", "compiler", "runtime", "specs"))
     result = run_exgrpo("check", "sums.exg", cwd=tmp_path, env={"PYTHONPATH": paths})

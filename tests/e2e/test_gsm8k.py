@@ -42,7 +42,9 @@ def read_gold(split: str) -> dict[str, tuple[str, str]]:
     """Question -> (worked solution, gold answer as text)."""
     lines = find_data(f"gsm8k_{split}.jsonl").read_text("utf-8").splitlines()[:ROWS]
     rows = [json.loads(line) for line in lines]
-    return {row["question"].strip(): tuple(part.strip() for part in row["answer"].split("####")) for row in rows}  # type: ignore[misc]
+    return {
+        row["question"].strip(): tuple(part.strip() for part in row["answer"].split("####")) for row in rows
+    }  # type: ignore[misc]
 
 
 def find_question(prompt: str, gold: dict[str, tuple[str, str]]) -> str:
@@ -87,13 +89,17 @@ def test_exactly_the_wrong_probes_are_rejected_and_the_rest_trains_a_student(tmp
         )
 
     with serve_teacher(answer) as server:
-        result = run_exgrpo("run", SPEC, "--out", "out", *build_options(), cwd=tmp_path, env=server.env, timeout=500)
+        result = run_exgrpo(
+            "run", SPEC, "--out", "out", *build_options(), cwd=tmp_path, env=server.env, timeout=500
+        )
     assert result.returncode == 0, result.stdout + result.stderr
     assert probes == ROWS * RULES
     assert len(wrong) == ROWS * RULES // 5
 
     stages = tmp_path / "out" / "stages"
-    rows = {line["row"]["uid"]: line["row"]["fields"] for line in read_lines(stages / "00-data" / "rows.jsonl")}
+    rows = {
+        line["row"]["uid"]: line["row"]["fields"] for line in read_lines(stages / "00-data" / "rows.jsonl")
+    }
 
     def name(record: dict[str, str]) -> tuple[str, str]:
         return rows[record["row"]]["question"].strip(), record["rule"]

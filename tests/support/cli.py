@@ -15,7 +15,11 @@ SOURCE_ROOTS = (ROOT, ROOT / "compiler", ROOT / "runtime", ROOT / "specs")
 
 def build_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment of a user without credentials, seeing this checkout."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TEACHER_", "OPENAI_", "EXGRPO_"))}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("TEACHER_", "OPENAI_", "EXGRPO_"))
+    }
     paths = os.pathsep.join(str(path) for path in SOURCE_ROOTS)
     return {**kept, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "COLUMNS": "200", **(extra or {})}
 
@@ -40,7 +44,9 @@ def run_exgrpo(
     )
 
 
-def start_exgrpo(*arguments: object, cwd: Path, env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+def start_exgrpo(
+    *arguments: object, cwd: Path, env: Mapping[str, str] | None = None
+) -> subprocess.Popen[str]:
     """Starts `exgrpo` in a process group of its own, to be signalled."""
     return subprocess.Popen(
         build_command(*arguments),

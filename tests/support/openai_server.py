@@ -50,7 +50,11 @@ def serve_teacher(answer: Answer, *, before: Callable[[int], None] | None = None
                 "object": "chat.completion",
                 "model": body["model"],
                 "choices": [
-                    {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": answer(prompt)}}
+                    {
+                        "index": 0,
+                        "finish_reason": "stop",
+                        "message": {"role": "assistant", "content": answer(prompt)},
+                    }
                 ],
                 "usage": {"prompt_tokens": len(prompt) // 4, "completion_tokens": 20, "total_tokens": 20},
             }

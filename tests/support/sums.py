@@ -83,7 +83,9 @@ def write_sums(directory: Path, *, rows: int = 6) -> Path:
         for index in range(rows):
             a, b = start + 3 * index, index + 2
             question = f"Ann has {a} apples and gets {b} more. How many apples has she?"
-            lines.append(json.dumps({"question": question, "solution": f"{a} + {b} = {a + b}.", "gold": a + b}))
+            lines.append(
+                json.dumps({"question": question, "solution": f"{a} + {b} = {a + b}.", "gold": a + b})
+            )
         (directory / f"{split}.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
     spec = directory / "sums.exg"
     spec.write_text(SPEC, "utf-8")
