@@ -21,7 +21,7 @@ silence_libraries()
 import torch  # noqa: E402
 
 from exgrpo_runtime.chat import ChatFormat  # noqa: E402
-from exgrpo_runtime.device import compute_dtype, select_device, weight_dtype  # noqa: E402
+from exgrpo_runtime.device import compute_dtype, select_device, settle_threads, weight_dtype  # noqa: E402
 from exgrpo_runtime.texts import collect_texts  # noqa: E402
 from exgrpo_runtime.tokenizer import train_tokenizer  # noqa: E402
 
@@ -178,6 +178,7 @@ def _create_scratch(model: Model, scratch: Scratch, texts: Iterable[str], seed: 
         torch.manual_seed(seed)
         network = LlamaForCausalLM(config)
     network.to(device=device, dtype=weight_dtype(model, device))
+    settle_threads(network.num_parameters(), device)
     return Student(
         network, tokenizer, device, scratch.context, chat, compute_dtype(model, device), model.lora
     )
@@ -198,6 +199,7 @@ def _load(source: str, model: Model, revision: str | None) -> Student:
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     network.to(device)
+    settle_threads(network.num_parameters(), device)
     return Student(
         network,
         tokenizer,

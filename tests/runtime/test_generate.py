@@ -8,7 +8,7 @@ pytest.importorskip("transformers")
 import torch
 
 from exgrpo_runtime import generate, kv_batch
-from exgrpo_runtime.draws import keep_nucleus
+from exgrpo_runtime.draws import choose_tokens, keep_nucleus
 from exgrpo_runtime.generate import DialoguePrompt, sample_dialogues
 from tests.support.tiny_student import TEXTS, make_student
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.train
 
 @pytest.fixture(scope="module")
 def student():
-    return make_student(sharpness=4.0)
+    return make_student(sharpness=25.0)
 
 
 @pytest.fixture(params=["kept", "refilled"])
@@ -53,10 +53,10 @@ def continue_greedily(student, ids, max_new):
 
 def make_ending_student():
     """One that ends turns often, at lengths that differ."""
-    student = make_student(sharpness=2.0)
+    student = make_student(sharpness=20.0)
     with torch.no_grad():
         # Tied: a larger embedding of the end token raises or lowers its logit from place to place.
-        student.model.get_input_embeddings().weight[student.chat.eos_id] *= 6
+        student.model.get_input_embeddings().weight[student.chat.eos_id] *= 2.5
     return student
 
 
@@ -189,6 +189,12 @@ def test_nucleus_keeps_the_likeliest_that_reach_its_share():
     kept = keep_nucleus(probabilities, 0.7)
     assert kept.tolist() == [pytest.approx([0, 0.5, 0, 0.25])]
     assert keep_nucleus(probabilities, 0.01).tolist() == [pytest.approx([0, 0.5, 0, 0])]
+
+
+def test_a_token_without_probability_is_never_drawn():
+    logits = torch.tensor([[-1e9, 0.0, 0.0, -1e9]]).expand(3, 4)
+    drawn = choose_tokens(logits, torch.tensor([0.0, 0.5, 1 - 2**-53], dtype=torch.float64), 1.0, 1.0)
+    assert drawn.tolist() == [1, 2, 2]
 
 
 def test_a_tiny_nucleus_is_greedy(student):

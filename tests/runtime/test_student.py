@@ -14,7 +14,7 @@ import torch
 
 from exgrpo_artifact.errors import ModelError
 from exgrpo_artifact.manifest import Lora, Model
-from exgrpo_runtime.device import compute_dtype, weight_dtype
+from exgrpo_runtime.device import compute_dtype, settle_threads, weight_dtype
 from exgrpo_runtime.student import attach_lora, create_student, load_student, save_student
 from exgrpo_runtime.tokenizer import MIN_VOCAB, train_tokenizer
 from tests.support.tiny_student import CHATML, TEXTS, make_model, make_student
@@ -155,6 +155,23 @@ def test_full_fine_tuning_keeps_its_weights_in_float32():
     assert (weight_dtype(lora, cpu), compute_dtype(lora, cpu)) == (torch.float32, torch.float32)
     asked = full.model_copy(update={"dtype": "bfloat16"})
     assert (weight_dtype(asked, cpu), compute_dtype(asked, cuda)) == (torch.bfloat16, torch.bfloat16)
+
+
+def test_small_models_on_a_cpu_get_one_thread(monkeypatch):
+    before = torch.get_num_threads()
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    try:
+        torch.set_num_threads(4)
+        settle_threads(400_000, torch.device("cuda"))
+        assert torch.get_num_threads() == 4
+        settle_threads(400_000, torch.device("cpu"))
+        assert torch.get_num_threads() == 1
+        monkeypatch.setenv("OMP_NUM_THREADS", "3")
+        torch.set_num_threads(3)
+        settle_threads(400_000, torch.device("cpu"))
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 # --- tokenizer --------------------------------------------------------------------------------------------

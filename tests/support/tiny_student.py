@@ -9,9 +9,6 @@ import torch
 from exgrpo_artifact.manifest import Lora, Model, Scratch
 from exgrpo_runtime.student import Student, create_student
 
-# Models this small lose more to threads that wait for each other than they gain.
-torch.set_num_threads(1)
-
 TEXTS = [
     f"{name} has {number} apples and buys {number % 7 + 2} more. How many apples does {name} have? "
     f"{number}+{number % 7 + 2}={number + number % 7 + 2}. The answer is {number + number % 7 + 2}."
