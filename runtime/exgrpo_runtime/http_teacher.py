@@ -1,6 +1,6 @@
 """Teachers behind an OpenAI-compatible URL, over httpx.
 
-What may pass (429, 5xx, time-outs, broken connections) is tried again up to the model's `tries`, with
+What may pass (408, 429, 5xx, time-outs, broken connections) is tried again up to the model's `tries`, with
 exponential backoff, jitter and the endpoint's own Retry-After; everything else is final. The key goes into
 one header and nowhere else: no message, log or file holds it.
 """
@@ -67,7 +67,7 @@ class HttpTeacher:
 
     def __init__(self, model: Model, *, first_backoff_s: float = FIRST_BACKOFF_S) -> None:
         self.model = model
-        self.concurrency = model.limits.concurrency
+        self.concurrency = max(1, model.limits.concurrency)
         self._base = _resolve_url(model)
         self._shown = _hide_credentials(self._base)
         self._key = _resolve_key(model)
@@ -173,7 +173,7 @@ class HttpTeacher:
                 f"does not know the address or the model `{self.model.id}` (HTTP 404: {said}). "
                 "Is base_url right? It usually ends in /v1."
             )
-        if status == 429 or status >= 500:
+        if status in (408, 429) or status >= 500:
             wait_s = parse_retry_after(response.headers.get("retry-after"))
             if status == 429 and wait_s is not None and wait_s <= LONGEST_RETRY_AFTER_S:
                 self._pacer.hold_all(wait_s)

@@ -27,7 +27,7 @@ class PluginTeacher:
         if not callable(getattr(self._plugin, "reply", None)):
             raise TeacherError(f"{what}: the plugin `{model.id}` gave an object without a method `reply`.")
         is_concurrent = getattr(self._plugin, "concurrent", False) is True
-        self.concurrency = model.limits.concurrency if is_concurrent else 1
+        self.concurrency = max(1, model.limits.concurrency) if is_concurrent else 1
         self._turn: AbstractContextManager[object] = nullcontext() if is_concurrent else threading.Lock()
 
     def ask(self, request: Request) -> Reply:

@@ -25,7 +25,7 @@ from exgrpo_runtime.leaks import STATES_ANSWER, find_stated_secret
 from exgrpo_runtime.records import Probe, Rejection, Row
 from exgrpo_runtime.replies import parse_reply
 from exgrpo_runtime.solving import Solve
-from exgrpo_runtime.teacher import Message, Request, Teacher, open_teacher
+from exgrpo_runtime.teacher import Message, Reply, Request, Teacher, open_teacher
 
 TEACHER_FAILED = "teacher-failed"
 FILTER_FAILED = "filter-failed"
@@ -100,9 +100,12 @@ class _Run:
             for rule in self._choose_rules(row)
         ]
         with self.context.progress.track(self.stage, len(questions)) as bar:
-            replies = self.asker.ask_all(
-                [question.request for question in questions], lambda _: bar.advance()
-            )
+
+            def advance(_: Reply) -> None:
+                failed = self.asker.tally.failed
+                bar.advance(**({"failed": failed} if failed else {}))
+
+            replies = self.asker.ask_all([question.request for question in questions], advance)
         probes: ProbesByRow = {row.uid: [] for row in rows}
         for question, reply in zip(questions, replies, strict=True):
             if reply.text is None:

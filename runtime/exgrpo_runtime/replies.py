@@ -23,6 +23,10 @@ _MOST_STARTS = 500
 _THINKING = re.compile(r"\A\s*<think>.*?</think>", re.DOTALL)
 
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+"""What JSON makes of LaTeX whose backslashes were not doubled: `\\frac` begins with a form feed."""
+
+
 class _RepeatedKeyError(ValueError):
     pass
 
@@ -31,14 +35,15 @@ def parse_reply(text: str, yields: Sequence[Yield]) -> dict[str, Any] | Misfit:
     """The fields that the reply states, in the order of `yields`, or why there are none."""
     if len(text) > MOST_CHARACTERS:
         return Misfit(MALFORMED, f"the reply has {len(text)} characters")
+    problems: list[str] = []
     try:
-        objects = list(_find_objects(_THINKING.sub("", text, count=1)))
+        objects = list(_find_objects(_THINKING.sub("", text, count=1), problems))
     except _RepeatedKeyError as error:
         return Misfit(MALFORMED, str(error))
     names = [field.name for field in yields]
     fitting = [value for value in objects if set(value) == set(names)]
     if not fitting:
-        return Misfit(MALFORMED, _describe_misses(objects, names))
+        return Misfit(MALFORMED, _describe_misses(objects, names, problems))
     if any(value != fitting[0] for value in fitting):
         return Misfit(MALFORMED, f"the reply holds {len(fitting)} different objects; one is due")
     return _convert_fields(fitting[0], yields)
@@ -52,12 +57,14 @@ def _convert_fields(value: dict[str, Any], yields: Sequence[Yield]) -> dict[str,
             return Misfit(MALFORMED, f"`{field.name}`: {converted.detail}")
         if isinstance(converted, str) and not converted.strip():
             return Misfit(MALFORMED, f"`{field.name}` is empty")
+        if isinstance(converted, str) and _CONTROL.search(converted):
+            return Misfit(MALFORMED, f"`{field.name}` holds a control character (a backslash not doubled?)")
         fields[field.name] = converted.strip() if isinstance(converted, str) else converted
     return fields
 
 
-def _find_objects(text: str) -> Iterator[dict[str, Any]]:
-    """The JSON objects in a text that stand in no other object, in order."""
+def _find_objects(text: str, problems: list[str]) -> Iterator[dict[str, Any]]:
+    """The JSON objects in a text that stand in no other object, in order; what was none goes to `problems`."""
     # Teachers put raw line breaks into strings, which strict JSON forbids and nobody can misread.
     decoder = json.JSONDecoder(object_pairs_hook=_build_object, parse_constant=_refuse_constant, strict=False)
     position = text.find("{")
@@ -69,7 +76,8 @@ def _find_objects(text: str) -> Iterator[dict[str, Any]]:
             yield value
         except _RepeatedKeyError:
             raise
-        except (ValueError, RecursionError):
+        except (ValueError, RecursionError) as error:
+            problems.append(error.msg if isinstance(error, json.JSONDecodeError) else str(error))
             end = position + 1
         position = text.find("{", end)
 
@@ -87,9 +95,9 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON")
 
 
-def _describe_misses(objects: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
+def _describe_misses(objects: Sequence[dict[str, Any]], names: Sequence[str], problems: Sequence[str]) -> str:
     if not objects:
-        return "the reply holds no JSON object"
+        return "the reply holds no JSON object" + (f" ({problems[0]})" if problems else "")
     given = objects[-1]
     missing = [f"`{name}`" for name in names if name not in given]
     unknown = [f"`{name}`" for name in given if name not in names]

@@ -72,6 +72,9 @@ def serve_script(script: Script) -> Iterator[Endpoint]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        # Head and body leave in one packet: two would wait for each other (Nagle, delayed acknowledgement).
+        wbufsize = 1 << 16
+        disable_nagle_algorithm = True
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -99,6 +102,7 @@ def serve_script(script: Script) -> Iterator[Endpoint]:
             self.end_headers()
             if response.is_cut:
                 self.wfile.write(response.body[: len(response.body) // 2])
+                self.wfile.flush()
                 self.close_connection = True
                 return
             if not response.trickle_s:
