@@ -471,3 +471,21 @@ def test_the_budget_is_never_exceeded_and_what_it_bought_is_kept(tmp_path: Path)
 def test_a_budget_without_a_price_allows_everything(tmp_path: Path) -> None:
     with serve(tell_right) as endpoint:
         assert run(make_probing(tmp_path, endpoint.url, budget_usd=0.001))["probes_kept"] == 18
+
+
+# --- the student ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.train
+def test_the_student_as_it_stands_answers_the_probes(tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+
+    def answer(question: str, rule: str) -> str:
+        return write_probe(question, rule, answer="987654") if rule else tell_right(question, rule)
+
+    with serve(answer) as endpoint:
+        context = make_probing(tmp_path, endpoint.url, make_in_reach(), num_rows=2)
+        # A student of random weights finds no six digits: Eq. 2 drops every row as out of reach.
+        with pytest.raises(DataError, match=r"6 in_reach.*solved gave 0"):
+            run(context)
+        context.store.close()
