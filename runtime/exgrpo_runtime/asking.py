@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
@@ -67,18 +67,12 @@ class Asker:
             DiskError: a reply could not be stored.
         """
         keys = [request.key for request in requests]
-        copies: dict[str, int] = {}
-        for key in keys:
-            copies[key] = copies.get(key, 0) + 1
+        copies = Counter(keys)
         replies: dict[str, Reply] = {}
         pending: dict[str, deque[Request]] = {}
-        for key, request in zip(keys, requests, strict=True):
-            if key in replies:
-                continue
+        for key, request in dict(zip(keys, requests, strict=True)).items():
             stored = self.store.get_by_key(key)
             if stored is None:
-                # Holds the place, so that a copy of it is not sent as well.
-                replies[key] = _WAITING
                 pending.setdefault(request.model.name, deque()).append(request)
                 continue
             replies[key] = stored
@@ -138,8 +132,6 @@ class Asker:
         finally:
             workers.dismiss()
 
-
-_WAITING = Reply(None, error="waiting")
 
 _Outcome = tuple[Request, Reply | BaseException]
 

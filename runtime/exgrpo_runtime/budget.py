@@ -1,7 +1,7 @@
 """A model's budget in US dollars, kept by setting aside the most that each request in flight can cost.
 
 Departures from exactness: a prompt's tokens are estimated before it is sent, and an endpoint that counts no
-tokens is charged by the estimate. Without a `price` a budget cannot be kept; the compiled plan says so.
+tokens is charged by the estimate. Without a `price` a budget cannot be kept; the stage's summary says so.
 """
 
 from __future__ import annotations
@@ -35,6 +35,11 @@ class Budget:
     def is_kept(self) -> bool:
         """Whether the model has both a budget and a price."""
         return self._model.budget_usd is not None and self._model.price is not None
+
+    def to_json(self) -> dict[str, object]:
+        """What a summary says: the limit, what is spent (None without a price), and whether the limit is kept."""
+        spent = None if self._model.price is None else round(self.spent_usd, 6)
+        return {"limit_usd": self._model.budget_usd, "spent_usd": spent, "is_kept": self.is_kept}
 
     def reserve(self, request: Request) -> bool:
         """Sets aside the most that the request can cost; False where the budget does not hold it now."""

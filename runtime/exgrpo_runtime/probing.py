@@ -17,6 +17,7 @@ from exgrpo_artifact.evaluate import evaluate_graph
 from exgrpo_artifact.manifest import Keep, Model, Probes, ProbeStage, Rule
 from exgrpo_artifact.values import NOT_APPLICABLE, Failed, Value
 from exgrpo_runtime.asking import Asker
+from exgrpo_runtime.budget import Budget
 from exgrpo_runtime.context import Context
 from exgrpo_runtime.convert import Misfit
 from exgrpo_runtime.filters import Conditions, Outcome, Subject
@@ -57,7 +58,7 @@ def run_probe_stage(
         open_model: how a model becomes a teacher.
 
     Returns:
-        Rows, requests (asked, from_store, failed_requests, tokens) and the funnel by rule, reason and row.
+        Rows, requests (asked, from_store, failed_requests, tokens, budget) and the funnel by rule, reason, row.
 
     Raises:
         DataError: no row, or no probe survived; the text has the counts by reason.
@@ -77,9 +78,7 @@ def run_probe_stage(
     )
     if not kept:
         raise DataError(run.describe_failure(len(rows)))
-    tally = run.asker.tally.to_json()
-    failed = tally.pop("failed")
-    return {"rows": len(rows), **tally, "failed_requests": failed, **run.funnel.summarise(kept)}
+    return {"rows": len(rows), **run.describe_requests(), **run.funnel.summarise(kept)}
 
 
 @dataclass(slots=True)
@@ -142,6 +141,13 @@ class _Run:
             if not kept[row.uid]:
                 self.funnel.drop_row(keep.name if keep.subject == "item" else NO_PROBES)
         return kept
+
+    def describe_requests(self) -> dict[str, Any]:
+        """What asking has come to: counts, tokens and the teacher's budget, earlier runs included in the last."""
+        figures = self.asker.tally.to_json()
+        figures["failed_requests"] = figures.pop("failed")
+        teacher = self.context.manifest.models[self.declaration.teacher]
+        return {**figures, "budget": Budget(teacher, self.context.store.sum_usage(teacher.name)).to_json()}
 
     def describe_failure(self, num_rows: int) -> str:
         """Why nothing is left, with the counts and one example."""

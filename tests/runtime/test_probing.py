@@ -465,12 +465,15 @@ def test_the_budget_is_never_exceeded_and_what_it_bought_is_kept(tmp_path: Path)
         richer = make_probing(tmp_path / "richer", endpoint.url, **{**changes, "budget_usd": 2.0})
         summary = run(replace(richer, store=ReplyStore(tmp_path / "replies.sqlite")))
         assert summary["from_store"] == hits
+        assert summary["budget"] == {"limit_usd": 2.0, "spent_usd": 1.08, "is_kept": True}
         assert endpoint.num_hits == 18
 
 
-def test_a_budget_without_a_price_allows_everything(tmp_path: Path) -> None:
+def test_a_budget_without_a_price_cannot_be_kept_and_the_summary_says_so(tmp_path: Path) -> None:
     with serve(tell_right) as endpoint:
-        assert run(make_probing(tmp_path, endpoint.url, budget_usd=0.001))["probes_kept"] == 18
+        summary = run(make_probing(tmp_path, endpoint.url, budget_usd=0.001))
+    assert summary["probes_kept"] == 18
+    assert summary["budget"] == {"limit_usd": 0.001, "spent_usd": None, "is_kept": False}
 
 
 # --- the student ------------------------------------------------------------------------------------------
