@@ -10,16 +10,12 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from exgrpo_artifact.aggregates import aggregate_list
+from exgrpo_artifact.draws import draw_bernoulli, draw_uniform
 from exgrpo_artifact.errors import ArtifactError, InternalError
 from exgrpo_artifact.graph import Graph, Node, RewardGraph
 from exgrpo_artifact.judgements import Judgement, collect_judgements
-from exgrpo_artifact.operations import (
-    aggregate_list,
-    apply_operation,
-    draw_bernoulli,
-    draw_uniform,
-    is_external,
-)
+from exgrpo_artifact.operations import apply_operation, is_external
 from exgrpo_artifact.rewards import Rollout, Scores, evaluate_reward
 from exgrpo_artifact.values import Failed, Value, clean_value, find_gap
 

@@ -1,8 +1,7 @@
 """Where each node of a reward lives: its level, and how many group aggregates stand below it.
 
-An operation lives at the finest level among its arguments; an aggregate lifts exactly one level. Recomputed from the
-operations rather than read from `Node.level`, which is what the compiler states for readers, except for turns: whether a
-turn stands inside `for` only the dialogue knows.
+An operation lives at the finest level among its arguments; an aggregate lifts exactly one level. `Node.level` is believed
+for leaves only, where nothing else tells it: whether a turn stands inside `for`, or a literal is a term turned off.
 """
 
 from __future__ import annotations
@@ -53,6 +52,9 @@ def _place_node(node: Node, args: Sequence[Place]) -> Place:
     stratum = max((arg.stratum for arg in args), default=0)
     if node.op == "turn":
         return Place("turn" if node.level == "turn" else "rollout", 0)
+    if node.op == "const":
+        # A term that was turned off is a literal at the level that it had.
+        return Place(node.level, 0)
     if node.op in _ROLLOUT_LEAVES:
         return Place("rollout", 0)
     if node.op == "call" and node.params.get("fn") == "bernoulli":

@@ -8,37 +8,31 @@ not-applicable; a result that is NaN or infinite is failed. The exceptions are t
 from __future__ import annotations
 
 import json
-import math
 import operator
-import random
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
 from exgrpo_artifact.answers import answer_matches, extract_answer
+from exgrpo_artifact.arithmetic import OPERATORS, guard_result, require_numbers
 from exgrpo_artifact.errors import ArtifactError
 from exgrpo_artifact.graph import Node
 from exgrpo_artifact.manifest import AnswerSpec
 from exgrpo_artifact.text_functions import FIELD_FUNCTIONS
-from exgrpo_artifact.values import NOT_APPLICABLE, Failed, Value, clean_value, describe_value, find_gap
+from exgrpo_artifact.values import (
+    NOT_APPLICABLE,
+    Failed,
+    Value,
+    clean_value,
+    describe_value,
+    find_gap,
+    read_truth,
+)
 
-__all__ = [
-    "EXTERNAL_FUNCTIONS",
-    "FIELD_FUNCTIONS",
-    "FUNCTIONS",
-    "aggregate_list",
-    "aggregate_values",
-    "apply_operation",
-    "draw_bernoulli",
-    "draw_uniform",
-    "is_external",
-]
+__all__ = ["EXTERNAL_FUNCTIONS", "FIELD_FUNCTIONS", "FUNCTIONS", "apply_operation", "is_external"]
 
 EXTERNAL_FUNCTIONS: Final = frozenset({"agrees", "solved", "judge.score", "judge.same"})
 """Calls whose value a model gives; the evaluator is told it from outside."""
-
-Number = int | float
 
 
 def is_external(node: Node) -> bool:
@@ -69,85 +63,15 @@ def apply_operation(op: str, args: Sequence[Value], params: Mapping[str, Any]) -
         return values
     if op == "call":
         return _call(params, values)
-    function = _EAGER.get(op)
-    if function is None:
+    if op not in OPERATORS:
         raise ArtifactError(
             f"the artifact uses the operation `{op}`, which this exgrpo does not know. Upgrade it."
         )
-    return _guard(op, function, values)
-
-
-def aggregate_values(fn: str, values: Sequence[Value]) -> Value:
-    """`mean max min count any all` of the members of a set.
-
-    A failed member makes the result failed. Not-applicable members do not belong to the set. Nothing is left of an
-    empty set but its count, 0; the rest are not-applicable.
-    """
-    gap = find_gap(list(values))
-    if isinstance(gap, Failed):
-        return gap
-    members = [value for value in values if value is not NOT_APPLICABLE and value is not None]
-    if fn == "count":
-        return len(members)
-    if not members:
-        return NOT_APPLICABLE
-    if fn in ("any", "all"):
-        truths = [_read_truth(member) for member in members]
-        failed = next((truth for truth in truths if isinstance(truth, Failed)), None)
-        return failed or (any(truths) if fn == "any" else all(truths))
-    if fn not in ("mean", "max", "min"):
-        raise ArtifactError(
-            f"the artifact uses the aggregate `{fn}`, which this exgrpo does not know. Upgrade it."
-        )
-    for member in members:
-        if not isinstance(member, int | float):
-            return Failed(f"`{fn}` needs numbers, and one is {describe_value(member)}")
-    return _guard(fn, _AGGREGATES[fn], [members])
-
-
-def aggregate_list(fn: str, args: Sequence[Value]) -> Value:
-    """An aggregate over the items of one list."""
-    items = args[0]
-    if isinstance(items, Failed) or items is NOT_APPLICABLE:
-        return items
-    if not isinstance(items, list | tuple):
-        return Failed(f"`{fn}` goes over a list, and this is {describe_value(items)}")
-    return aggregate_values(fn, [clean_value(item) for item in items])
-
-
-def draw_bernoulli(p: Value, seed: str) -> Value:
-    """1 with probability `p`, else 0; the same for the same seed on every machine."""
-    p = clean_value(p)
-    gap = find_gap([p])
-    if gap is not None:
-        return gap
-    if not isinstance(p, int | float) or not 0 <= p <= 1:
-        return Failed(f"`bernoulli` needs a probability from 0 to 1, and this is {describe_value(p)}")
-    return int(random.Random(seed).random() < p)
-
-
-def draw_uniform(low: Value, high: Value, rng: random.Random) -> Value:
-    """A whole number from `low` to `high`, ends included, each as likely; `low` where `high` is below it.
-
-    So `uniform(1, k - 1)` asks for one probe where one is at hand.
-    """
-    gap = find_gap([clean_value(low), clean_value(high)])
-    if gap is not None:
-        return gap
-    ends = [end for end in (low, high) if isinstance(end, int | float) and float(end).is_integer()]
-    if len(ends) < 2:
-        return Failed("`uniform` needs whole numbers")
-    first, last = map(int, ends)
-    return rng.randint(first, max(first, last))
+    symbol, function = OPERATORS[op]
+    return guard_result(symbol, function, values)
 
 
 # --- logic ------------------------------------------------------------------------------------------------
-
-
-def _read_truth(value: Value) -> bool | Failed:
-    if isinstance(value, int | float):
-        return value != 0
-    return Failed(f"a condition is true or false, and this is {describe_value(value)}")
 
 
 def _choose(values: Sequence[Value]) -> Value:
@@ -155,7 +79,7 @@ def _choose(values: Sequence[Value]) -> Value:
     if isinstance(condition, Failed):
         return condition
     # A condition that is not applicable is not met.
-    truth = False if condition is NOT_APPLICABLE else _read_truth(condition)
+    truth = False if condition is NOT_APPLICABLE else read_truth(condition)
     if isinstance(truth, Failed):
         return truth
     return then if truth else otherwise
@@ -172,7 +96,7 @@ def _decide(values: Sequence[Value], deciding: bool) -> Value:
         if isinstance(value, Failed) or value is NOT_APPLICABLE:
             gaps.append(value)
             continue
-        truth = _read_truth(value)
+        truth = read_truth(value)
         if truth is deciding:
             return deciding
         if isinstance(truth, Failed):
@@ -189,81 +113,6 @@ _LAZY: Final[Mapping[str, Callable[[Sequence[Value]], Value]]] = {
 }
 
 
-# --- arithmetic -------------------------------------------------------------------------------------------
-
-
-def _guard(name: str, function: Callable[..., Any], values: Sequence[Value]) -> Value:
-    """The function's result; whatever arithmetic refuses or cannot represent is a failure with its reason."""
-    try:
-        result = function(*values)
-    except ZeroDivisionError:
-        return Failed(f"`{name}` divides by zero")
-    except OverflowError:
-        return Failed(f"`{name}` gives a number that is too large")
-    except TypeError as error:
-        raise ArtifactError(
-            f"the artifact gives `{name}` {len(values)} arguments: {error}. Compile again."
-        ) from error
-    if isinstance(result, float) and not math.isfinite(result):
-        return Failed(f"`{name}` gives {result}")
-    if isinstance(result, int) and abs(result) > sys.float_info.max:
-        return Failed(f"`{name}` gives a number that is too large")
-    return result  # type: ignore[no-any-return]
-
-
-def _numeric(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    def apply(*values: Value) -> Any:
-        for value in values:
-            if not isinstance(value, int | float):
-                return Failed(f"`{name}` needs a number, and this is {describe_value(value)}")
-        return function(*values)
-
-    return apply
-
-
-def _add(left: Value, right: Value) -> Value:
-    if isinstance(left, str) and isinstance(right, str):
-        return left + right
-    return _numeric("+", operator.add)(left, right)  # type: ignore[no-any-return]
-
-
-def _is_equal(left: Value, right: Value) -> bool:
-    # A text never equals a number: "1" == 1 is a mistake that the compiler reports where it can.
-    return left == right
-
-
-def _is_different(left: Value, right: Value) -> bool:
-    return left != right
-
-
-def _negate(value: Value) -> bool | Failed:
-    truth = _read_truth(value)
-    return truth if isinstance(truth, Failed) else not truth
-
-
-_EAGER: Final[Mapping[str, Callable[..., Any]]] = {
-    "add": _add,
-    "sub": _numeric("-", operator.sub),
-    "mul": _numeric("*", operator.mul),
-    "div": _numeric("/", operator.truediv),
-    "neg": _numeric("-", operator.neg),
-    "eq": _is_equal,
-    "ne": _is_different,
-    "lt": _numeric("<", operator.lt),
-    "le": _numeric("<=", operator.le),
-    "gt": _numeric(">", operator.gt),
-    "ge": _numeric(">=", operator.ge),
-    "not": _negate,
-}
-
-
-def _average(members: Sequence[Number]) -> float:
-    return math.fsum(members) / len(members)
-
-
-_AGGREGATES: Final[Mapping[str, Callable[..., Any]]] = {"mean": _average, "max": max, "min": min}
-
-
 # --- functions --------------------------------------------------------------------------------------------
 
 
@@ -275,7 +124,7 @@ def _call(params: Mapping[str, Any], values: Sequence[Value]) -> Value:
     function = FUNCTIONS.get(str(name))
     if function is None:
         raise ArtifactError(f"the artifact calls `{name}`, which this exgrpo does not know. Upgrade it.")
-    return _guard(str(name), function, values)
+    return guard_result(str(name), function, values)
 
 
 @lru_cache(maxsize=256)
@@ -304,11 +153,11 @@ def _contains(text: Value, needle: Value) -> int | Failed:
     return int(needle in text)
 
 
-def _clip(x: Number, a: Number, b: Number) -> Number | Failed:
+def _clip(x: float, a: float, b: float) -> float | Failed:
     return min(max(x, a), b) if a <= b else Failed(f"`clip` has nothing between {a} and {b}")
 
 
-def _ramp(x: Number, start: Number, end: Number) -> float:
+def _ramp(x: float, start: float, end: float) -> float:
     """0 at `start`, 1 at `end`, linear between, clamped; `end` may lie below `start`."""
     return min(max((x - start) / (end - start), 0.0), 1.0)
 
@@ -316,12 +165,12 @@ def _ramp(x: Number, start: Number, end: Number) -> float:
 FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
     **FIELD_FUNCTIONS,
     "contains": _contains,
-    "clip": _numeric("clip", _clip),
-    "ramp": _numeric("ramp", _ramp),
-    "abs": _numeric("abs", abs),
-    "min": _numeric("min", min),
-    "max": _numeric("max", max),
-    "mod": _numeric("mod", operator.mod),
+    "clip": require_numbers("clip", _clip),
+    "ramp": require_numbers("ramp", _ramp),
+    "abs": require_numbers("abs", abs),
+    "min": require_numbers("min", min),
+    "max": require_numbers("max", max),
+    "mod": require_numbers("mod", operator.mod),
 }
 """Functions of `call` nodes on plain values. `matches` and `format` also need their static params, `bernoulli` and
 `uniform` a generator, and EXTERNAL_FUNCTIONS a model: those are not here."""

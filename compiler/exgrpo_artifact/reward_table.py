@@ -11,15 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from exgrpo_artifact.aggregates import aggregate_list, aggregate_values
+from exgrpo_artifact.draws import draw_bernoulli
 from exgrpo_artifact.graph import Node, RewardGraph
 from exgrpo_artifact.levels import Place, place_nodes
-from exgrpo_artifact.operations import (
-    aggregate_list,
-    aggregate_values,
-    apply_operation,
-    draw_bernoulli,
-    is_external,
-)
+from exgrpo_artifact.operations import apply_operation, is_external
 from exgrpo_artifact.values import NOT_APPLICABLE, Failed, Value, clean_value, find_gap
 
 

@@ -130,9 +130,10 @@ def shuffle_list(items: Any, seed: Any) -> Value:
         return _refuse("shuffle", "a list", items)
     if isinstance(seed, bool) or not isinstance(seed, int):
         return _refuse("shuffle", "an integer seed", seed)
-    shuffled = list(items)
-    random.Random(seed).shuffle(shuffled)
-    return shuffled
+    # Of all that `random` has, `random()` alone is promised to stay the same in later versions of Python.
+    rng = random.Random(seed)
+    keys = [rng.random() for _ in items]
+    return [items[place] for place in sorted(range(len(items)), key=keys.__getitem__)]
 
 
 def _split_at(text: Any, mark: Any, part: int) -> Value:

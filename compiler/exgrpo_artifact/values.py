@@ -83,3 +83,10 @@ def describe_value(value: Any) -> str:
     if isinstance(value, list | tuple):
         return f"a list of {len(value)}"
     return "a record" if isinstance(value, dict) else f"a value of type {type(value).__name__}"
+
+
+def read_truth(value: Value) -> bool | Failed:
+    """Whether a known value counts as true: a number other than 0. Of a text or a list there is no truth."""
+    if isinstance(value, int | float):
+        return value != 0
+    return Failed(f"a condition is true or false, and this is {describe_value(value)}")
