@@ -13,7 +13,8 @@ from lark import Token
 
 from exgrpo_compiler.diagnostics import Diagnostic, Label
 from exgrpo_compiler.source import Source, Span
-from exgrpo_compiler.tokens import get_end, get_span, is_first_on_line
+from exgrpo_compiler.syntax import CLOSERS, OPENERS
+from exgrpo_compiler.tokens import get_end, get_span, is_first_on_line, make_token
 
 
 class Mended(NamedTuple):
@@ -23,10 +24,10 @@ class Mended(NamedTuple):
     diagnostics: tuple[Diagnostic, ...]
 
 
-class _Block(NamedTuple):
-    opener: Token
+class _Open(NamedTuple):
+    token: Token
     indent: int
-    """Column of the first token on the opener's line."""
+    """Column of the first token on its line."""
 
 
 def mend_braces(source: Source, tokens: Sequence[Token]) -> Mended:
@@ -36,45 +37,63 @@ def mend_braces(source: Source, tokens: Sequence[Token]) -> Mended:
         return Mended(tuple(tokens), ())
     mended: list[Token] = []
     problems: list[Diagnostic] = []
-    blocks: list[_Block] = []
+    stack: list[_Open] = []
     indent = 1
     for index, token in enumerate(tokens):
-        if is_first_on_line(tokens, index):
-            indent = token.column or 1
-            while missing > 0 and _is_past_end(blocks, token, indent):
-                problems.append(_report_missing(source, blocks.pop().opener, mended[-1]))
-                mended.append(_make_brace(mended[-1]))
-                missing -= 1
-        if token.type == "LEFT_BRACE":
-            blocks.append(_Block(token, indent))
-        elif token.type == "RIGHT_BRACE" and blocks:
-            blocks.pop()
+        is_first = is_first_on_line(tokens, index)
+        indent = (token.column or 1) if is_first else indent
+        while missing > 0 and (_is_closed_over(stack, token) or (is_first and _is_past_end(stack, token))):
+            problems.append(_report_missing(source, stack.pop().token, mended[-1]))
+            mended.append(make_token("RIGHT_BRACE", "}", mended[-1]))
+            missing -= 1
+        if token.type in OPENERS:
+            stack.append(_Open(token, indent))
+        elif token.type in CLOSERS:
+            _close(stack, token)
         mended.append(token)
-    while blocks:
-        problems.append(_report_missing(source, blocks.pop().opener, mended[-1]))
-        mended.append(_make_brace(mended[-1]))
+    still_open = [each.token for each in stack if each.token.type == "LEFT_BRACE"]
+    if still_open:
+        problems.append(_report_missing(source, still_open[-1], mended[-1], len(still_open)))
+        mended.extend(make_token("RIGHT_BRACE", "}", mended[-1]) for _ in still_open)
     return Mended(tuple(mended), tuple(problems))
 
 
-def _is_past_end(blocks: Sequence[_Block], token: Token, indent: int) -> bool:
+def _close(stack: list[_Open], token: Token) -> None:
+    """Takes off the bracket that a token closes; a `}` takes unclosed `(` and `[` with it."""
+    at = len(stack) - 1
+    while at >= 0 and token.type == "RIGHT_BRACE" and stack[at].token.type != "LEFT_BRACE":
+        at -= 1
+    if at >= 0 and stack[at].token.type == CLOSERS[token.type]:
+        del stack[at:]
+
+
+def _is_closed_over(stack: Sequence[_Open], token: Token) -> bool:
+    """Whether a `)` or `]` would close a bracket around the innermost, still open `{`."""
+    if (
+        token.type not in {"RIGHT_PAREN", "RIGHT_BRACKET"}
+        or not stack
+        or stack[-1].token.type != "LEFT_BRACE"
+    ):
+        return False
+    around = next((each for each in reversed(stack) if each.token.type != "LEFT_BRACE"), None)
+    return around is not None and around.token.type == CLOSERS[token.type]
+
+
+def _is_past_end(stack: Sequence[_Open], token: Token) -> bool:
     """Whether a token that begins a line stands outside of the innermost block, by its column.
 
     A `}` may stand as deep as the line of its `{`. The outermost block is left to the end of the declaration:
     it has nothing outside of it.
     """
-    if len(blocks) < 2 or blocks[-1].opener.line == token.line:
+    if len(stack) < 2 or stack[-1].token.type != "LEFT_BRACE":
         return False
-    return indent < blocks[-1].indent or (indent == blocks[-1].indent and token.type != "RIGHT_BRACE")
+    column, indent = token.column or 1, stack[-1].indent
+    return column < indent or (column == indent and token.type != "RIGHT_BRACE")
 
 
-def _make_brace(previous: Token) -> Token:
-    end = get_end(previous)
-    line, column = previous.end_line, previous.end_column
-    return Token("RIGHT_BRACE", "}", end, line, column, line, column, end)
-
-
-def _report_missing(source: Source, opener: Token, previous: Token) -> Diagnostic:
+def _report_missing(source: Source, opener: Token, previous: Token, count: int = 1) -> Diagnostic:
+    """The report for a missing `}`, or for several at the same place, of which the innermost is shown."""
     end = get_end(previous)
     label = Label(get_span(source, opener), "this `{` is still open")
-    message = "expected `}` to close `{`"
+    message = "expected `}` to close `{`" if count == 1 else f"expected {count} times `}}` to close `{{`"
     return Diagnostic("unclosed-brace", "error", message, Span(source, end, end), (label,))

@@ -15,8 +15,7 @@ from lark import Token, Tree
 from exgrpo_compiler.ast import Decl, Expr, SpecFile, Use
 from exgrpo_compiler.build_ast import Header, TreeBuilder, find_unused_docs
 from exgrpo_compiler.diagnostics import Diagnostic, Outcome, has_errors
-from exgrpo_compiler.mend_braces import mend_braces
-from exgrpo_compiler.recover import ParsedPiece, has_unclosed_string, parse_piece
+from exgrpo_compiler.recover import BRACE_IDS, ParsedPiece, parse_piece
 from exgrpo_compiler.source import Source, Span
 from exgrpo_compiler.tokens import (
     Tokens,
@@ -28,6 +27,7 @@ from exgrpo_compiler.tokens import (
 )
 
 EDITION = 1
+_LAYOUT_IDS = frozenset({"syntax-error", "mixed-braces"})
 MAX_DEPTH = 100
 """Levels of nesting in one declaration; later stages recurse over the tree."""
 
@@ -36,16 +36,14 @@ def parse_spec(source: Source) -> Outcome[SpecFile]:
     """The syntax tree of a file. There is always one: what cannot be read is reported and left out."""
     lexed = read_tokens(source)
     builder = TreeBuilder(source, find_line_leads(lexed.tokens), lexed.docs)
-    pieces = split_declarations(lexed.tokens)
+    # A number at the top is a header without its word, which `missing-edition` will say.
+    has_bare_number = bool(lexed.tokens) and lexed.tokens[0].type == "NUMBER"
+    pieces = split_declarations(lexed.tokens[1:] if has_bare_number else lexed.tokens)
     found: list[Diagnostic] = list(lexed.diagnostics)
     lost: set[str] = set()
     items: list[Header | Use | Decl] = []
     for number, tokens in enumerate(pieces):
-        mended = mend_braces(source, tokens)
-        if not has_unclosed_string(tokens, lexed.diagnostics):
-            found.extend(mended.diagnostics)
-        is_last = number == len(pieces) - 1
-        piece = parse_piece(source, mended.tokens, "file", lexed.diagnostics, is_last)
+        piece = parse_piece(source, tokens, "file", lexed.diagnostics, number == len(pieces) - 1)
         found.extend(piece.diagnostics)
         lost |= piece.lost_names
         items.extend(_build_items(builder, piece, found))
@@ -93,13 +91,32 @@ def _build_items(
         if deep is not None:
             found.append(deep)
             continue
+        known = len(builder.diagnostics)
         item = cast("Header | Use | Decl", builder.build(child))
+        builder.diagnostics[known:] = _drop_consequences(builder.diagnostics[known:], piece.diagnostics)
         is_damaged = isinstance(item, Decl) and any(
             problem.severity == "error" and item.span.start <= problem.span.start <= item.span.end
             for problem in found
         )
         items.append(replace(item, is_damaged=True) if is_damaged and isinstance(item, Decl) else item)
     return items
+
+
+def _drop_consequences(
+    problems: Sequence[Diagnostic], syntax_errors: Sequence[Diagnostic]
+) -> list[Diagnostic]:
+    """Without misplaced signs on a line that the parser could not read, or anywhere if a bracket is amiss."""
+    lines = {_get_line(problem) for problem in syntax_errors}
+    is_amiss = any(problem.id in BRACE_IDS for problem in syntax_errors)
+    return [
+        problem
+        for problem in problems
+        if problem.id not in _LAYOUT_IDS or not (is_amiss or _get_line(problem) in lines)
+    ]
+
+
+def _get_line(problem: Diagnostic) -> int:
+    return problem.span.source.locate(problem.span.start).line
 
 
 def _find_too_deep(source: Source, root: Tree[Token]) -> Diagnostic | None:

@@ -6,21 +6,32 @@ whole is kept, a broken one is dropped, and parsing goes on at the next line tha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import NamedTuple
 
 from lark import Token, Tree
 from lark.exceptions import UnexpectedToken
 
 from exgrpo_compiler.diagnostics import Diagnostic
+from exgrpo_compiler.mend_braces import mend_braces
 from exgrpo_compiler.source import Source
-from exgrpo_compiler.syntax import NAMES, OPENERS, STATEMENT_WORDS, Start, find_accepted, start_parser
+from exgrpo_compiler.syntax import (
+    CLOSERS,
+    NAMES,
+    OPENERS,
+    STATEMENT_WORDS,
+    STRINGS,
+    Start,
+    find_accepted,
+    start_parser,
+)
 from exgrpo_compiler.syntax_errors import Failure, describe_failure
-from exgrpo_compiler.tokens import get_end, get_start, is_first_on_line, match_brackets
+from exgrpo_compiler.tokens import get_end, get_start, is_first_on_line, make_token, match_brackets
 
 _AFTER_STATEMENT_START = NAMES | {"EQUALS", "COLON", "DOT", "LEFT_BRACE"}
 _PARTIAL_LISTS = frozenset({"_members", "_yields"})
-_BRACE_IDS = frozenset({"unclosed-brace", "unopened-brace"})
+_YIELDS = ("YIELDS", "LEFT_BRACE")
+BRACE_IDS = frozenset({"unclosed-brace", "unopened-brace"})
 _PARTIAL_FILE = frozenset({"header", "_items"})
 
 
@@ -41,7 +52,18 @@ def parse_piece(
     is_end_of_file: bool,
 ) -> ParsedPiece:
     """Parses tokens; `reported` is what was already found in their text."""
-    return _PieceParser(source, tokens, start, reported, is_end_of_file).parse()
+    mended = mend_braces(source, tokens)
+    piece = _PieceParser(source, mended.tokens, start, reported, is_end_of_file).parse()
+    problems = (*mended.diagnostics, *piece.diagnostics)
+    if _has_unclosed_string(tokens, reported):
+        problems = tuple(problem for problem in problems if problem.id not in BRACE_IDS)
+    return piece._replace(diagnostics=problems)
+
+
+def _has_unclosed_string(tokens: Sequence[Token], reported: Sequence[Diagnostic]) -> bool:
+    """Whether a string ran on among the tokens: then it may hold the bracket that is missed."""
+    strings = [problem.span.start for problem in reported if problem.id == "unclosed-string"]
+    return any(get_start(token) in strings for token in tokens)
 
 
 class _PieceParser:
@@ -54,19 +76,25 @@ class _PieceParser:
         is_end_of_file: bool,
     ) -> None:
         self.source = source
-        self.tokens = tokens
         self.start = start
         self.reported = reported
         self.is_end_of_file = is_end_of_file
-        self.parser = start_parser(start)
-        self.brackets = match_brackets(tokens)
-        self.index_at = {get_start(token): index for index, token in enumerate(tokens)}
         self.diagnostics: list[Diagnostic] = []
         self.lost_names: set[str] = set()
         self.last_resume = -1
         self.has_ended_badly = False
+        self.has_inserted = False
+        self.reported_at: set[int] = set()
+        self._begin(tokens)
+
+    def _begin(self, tokens: Sequence[Token]) -> None:
+        self.tokens = tokens
+        self.parser = start_parser(self.start)
+        self.brackets = match_brackets(tokens)
+        self.index_of = {id(token): index for index, token in enumerate(tokens)}
 
     def parse(self) -> ParsedPiece:
+        """Feeds every token, going on after each mistake."""
         index = 0
         while index < len(self.tokens):
             states = list(self.parser.parser_state.state_stack)
@@ -79,7 +107,7 @@ class _PieceParser:
                 index += 1
             except UnexpectedToken:
                 self._report(index, states)
-                index = self._recover(index)
+                index = 0 if self._insert_brace(index, states) else self._recover(index)
         tree = self._finish()
         return ParsedPiece(tree, tuple(self.diagnostics), frozenset(self.lost_names))
 
@@ -101,7 +129,7 @@ class _PieceParser:
                     self._drop_declaration()
                 else:
                     self._drop_statement(block, len(self.tokens), is_whole=True)
-                    self.parser.feed_token(self._make_token("RIGHT_BRACE", "}"))
+                    self.parser.feed_token(make_token("RIGHT_BRACE", "}", self.tokens[-1]))
 
     def _recover(self, index: int) -> int:
         """Index of the token to go on with."""
@@ -113,35 +141,57 @@ class _PieceParser:
             return len(self.tokens)
         opener = self.parser.parser_state.value_stack[block]
         first = index - 1 if self._continues_name(index) else index
-        resume = self._find_resume(first, self.index_at[get_start(opener)])
+        resume = self._find_resume(first, self.index_of[id(opener)])
         self._drop_statement(block, resume, is_whole=resume >= index)
         self.last_resume = resume
         return resume
+
+    def _insert_brace(self, index: int, states: Sequence[int]) -> bool:
+        """Begins again with a `{` where one is missing, if the piece has a `}` too many and no other mistake."""
+        types = [token.type for token in self.tokens]
+        is_missing = types.count("RIGHT_BRACE") > types.count("LEFT_BRACE")
+        accepts = find_accepted(self.parser, states)
+        if self.has_inserted or not is_missing or "LEFT_BRACE" not in accepts or "NUMBER" in accepts:
+            return False
+        is_after_label = types[index] in {"EQUALS", "COLON"} and accepts == {"LEFT_BRACE"}
+        at = index - 1 if is_after_label else index
+        if at < 1 or len(self.diagnostics) > 1:
+            return False
+        self.has_inserted = True
+        brace = make_token("LEFT_BRACE", "{", self.tokens[at - 1])
+        self._begin([*self.tokens[:at], brace, *self.tokens[at:]])
+        return True
 
     def _begins_next_statement(self, index: int, states: Sequence[int]) -> bool:
         """Whether a line begins like `split train` where a value is due: then the value was left out."""
         if index + 1 >= len(self.tokens) or self.tokens[index].type not in STATEMENT_WORDS:
             return False
-        is_statement = is_first_on_line(self.tokens, index) and self.tokens[index + 1].type in NAMES
-        return is_statement and "NUMBER" in find_accepted(self.parser, states)
+        following = self.tokens[index + 1].type
+        is_statement = following in NAMES | STRINGS or (self.tokens[index].type, following) == _YIELDS
+        return (
+            is_statement
+            and is_first_on_line(self.tokens, index)
+            and "NUMBER" in find_accepted(self.parser, states)
+        )
 
     # --- where to go on
 
     def _continues_name(self, index: int) -> bool:
         """Whether a `=` or `:` has no place since the name before it was taken for a missing value."""
-        is_sign = self.tokens[index].type in {"EQUALS", "COLON"}
-        return is_sign and index > 0 and is_first_on_line(self.tokens, index - 1)
+        if index == 0 or self.tokens[index].type not in {"EQUALS", "COLON"}:
+            return False
+        return self.tokens[index - 1].type in NAMES and is_first_on_line(self.tokens, index - 1)
 
     def _find_resume(self, index: int, block: int) -> int:
         closer = self.brackets.partner.get(block)
-        for at in range(index, len(self.tokens)):
+        for at in range(max(index, self.last_resume + 1), len(self.tokens)):
             if at == closer:
                 return at
             if self._find_owner(at) != block:
                 continue
             if self.tokens[at].type == "SEMICOLON":
                 return at
-            if at != self.last_resume and is_first_on_line(self.tokens, at) and self._starts_statement(at):
+            if is_first_on_line(self.tokens, at) and self._starts_statement(at):
                 return at
         return len(self.tokens)
 
@@ -165,28 +215,37 @@ class _PieceParser:
 
     # --- winding back
 
+    def _find_open(self) -> list[int]:
+        """Positions in the parser's stack of the brackets that are open, outermost first."""
+        found: list[int] = []
+        for at, value in enumerate(self.parser.parser_state.value_stack):
+            if _is_token(value, OPENERS):
+                found.append(at)
+            elif _is_token(value, CLOSERS):
+                found.pop()  # closed, but not yet part of a tree
+        return found
+
     def _find_block(self) -> int | None:
         """Position in the parser's stack of the innermost open `{` of a block or record."""
         values = self.parser.parser_state.value_stack
-        for at in range(len(values) - 1, -1, -1):
-            if _is_token(values[at], "LEFT_BRACE"):
-                is_import = at > 0 and (_is_token(values[at - 1], "DOT") or _is_token(values[0], "USE"))
-                return None if is_import else at
-        return None
+        braces = [at for at in self._find_open() if _is_token(values[at], {"LEFT_BRACE"})]
+        is_import = any(_is_token(value, {"USE"}) for value in values)
+        return braces[-1] if braces and not is_import else None
 
     def _find_opener(self) -> int | None:
         """Index of the innermost bracket that the parser has open."""
-        for value in reversed(self.parser.parser_state.value_stack):
-            if isinstance(value, Token) and value.type in OPENERS:
-                return self.index_at.get(get_start(value))
-        return None
+        found = self._find_open()
+        return self.index_of[id(self.parser.parser_state.value_stack[found[-1]])] if found else None
 
     def _drop_statement(self, block: int, resume: int, is_whole: bool) -> None:
         """Winds back to the block at `block`, keeping the statement before if it is whole."""
         state = self.parser.parser_state
-        innermost = max(at for at, value in enumerate(state.value_stack) if _is_opener(value))
-        if is_whole and innermost == block and "SEMICOLON" in find_accepted(self.parser, state.state_stack):
-            self.parser.feed_token(self._make_token("SEMICOLON", ";"))
+        if (
+            is_whole
+            and self._find_open()[-1] == block
+            and "SEMICOLON" in find_accepted(self.parser, state.state_stack)
+        ):
+            self.parser.feed_token(make_token("SEMICOLON", ";", self.tokens[-1]))
         keep = block + 1
         if len(state.value_stack) > keep and _is_tree(state.value_stack[keep], _PARTIAL_LISTS):
             keep += 1
@@ -195,7 +254,7 @@ class _PieceParser:
     def _drop_declaration(self) -> None:
         """Winds back to the declarations before, keeping the last one if it was whole."""
         if "SEMICOLON" in find_accepted(self.parser, self.parser.parser_state.state_stack):
-            self.parser.feed_token(self._make_token("SEMICOLON", ";"))
+            self.parser.feed_token(make_token("SEMICOLON", ";", self.tokens[-1]))
         keep = 0
         for value in self.parser.parser_state.value_stack:
             if not _is_tree(value, _PARTIAL_FILE):
@@ -217,16 +276,10 @@ class _PieceParser:
         del state.value_stack[keep:]
         del state.state_stack[keep + 1 :]
 
-    def _make_token(self, terminal: str, text: str) -> Token:
-        """A token that nobody wrote, at the end of the piece."""
-        last = self.tokens[-1]
-        end = get_end(last)
-        return Token(terminal, text, end, last.end_line, last.end_column, last.end_line, last.end_column, end)
-
     # --- reporting
 
     def _report(self, index: int, states: Sequence[int]) -> None:
-        if self._is_explained(index):
+        if self._is_explained(index) or self._identify(index) in self.reported_at:
             return
         opener = self._find_opener()
         failure = Failure(
@@ -238,37 +291,29 @@ class _PieceParser:
             opener is not None and opener in self.brackets.partner,
             self.is_end_of_file,
         )
-        diagnostic = describe_failure(failure)
-        if diagnostic.id in _BRACE_IDS and self._has_unclosed_string():
-            return
-        self.diagnostics.append(diagnostic)
+        self.reported_at.add(self._identify(index))
+        self.diagnostics.append(describe_failure(failure))
+
+    def _identify(self, index: int) -> int:
+        """What names a token even after others were put before it; 0 for the end."""
+        return id(self.tokens[index]) if index < len(self.tokens) else 0
 
     def _is_explained(self, index: int) -> bool:
         """Whether broken text, already reported, stands near enough before the token to be the cause."""
         if not self.tokens:
             return False
+        if index < len(self.tokens) and get_end(self.tokens[index]) == get_start(self.tokens[index]):
+            return True  # put there where a bracket is missing, which was reported
         previous = self.tokens[max(0, index - 1)]
         start = self.source.line_starts[(previous.line or 1) - 1]
         end = get_end(self.tokens[min(index, len(self.tokens) - 1)])
-        return any(start <= problem.span.start <= end for problem in self.reported)
-
-    def _has_unclosed_string(self) -> bool:
-        """Whether a string ran on in this piece: then it may hold the bracket that is missed."""
-        return has_unclosed_string(self.tokens, self.reported)
+        return any(
+            problem.severity == "error" and start <= problem.span.start <= end for problem in self.reported
+        )
 
 
-def has_unclosed_string(tokens: Sequence[Token], reported: Sequence[Diagnostic]) -> bool:
-    """Whether a report about an unclosed string falls among the tokens."""
-    ids = (problem for problem in reported if problem.id == "unclosed-string")
-    return any(get_start(tokens[0]) <= problem.span.start <= get_end(tokens[-1]) for problem in ids)
-
-
-def _is_token(value: object, terminal: str) -> bool:
-    return isinstance(value, Token) and value.type == terminal
-
-
-def _is_opener(value: object) -> bool:
-    return isinstance(value, Token) and value.type in OPENERS
+def _is_token(value: object, terminals: Container[str]) -> bool:
+    return isinstance(value, Token) and value.type in terminals
 
 
 def _is_tree(value: object, names: frozenset[str]) -> bool:

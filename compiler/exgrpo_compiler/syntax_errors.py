@@ -24,6 +24,7 @@ from exgrpo_compiler.tokens import get_end, get_span, is_first_on_line
 _DECLARATION_WORDS = ("use", *sorted(kind.lower() for kind in KINDS))
 _BLOCK_WORDS = (*sorted(word.lower() for word in STATEMENT_WORDS), "user", "for", "lora", "variant", "price")
 _VALUE_START = {"NUMBER", "STRING", "LEFT_PAREN"}
+_USE_HINT = 'the forms are `use a.b.{c}`, `use a.b as c` and `use "./file.exg".{c}`'
 _DECLARATION_HINT = "a declaration begins with a word such as `dataset`, `model`, `reward` or `task`"
 _WORDS = {"WHERE": "where", "IN": "in", "OF": "of", "AS": "as", "FIELD": "field"}
 _OPERATORS = frozenset({"PLUS", "MINUS", "STAR", "SLASH", "PIPE", "DOT", "RANGE"})
@@ -50,6 +51,7 @@ def describe_failure(failure: Failure) -> Diagnostic:
     """The most specific report for a failure."""
     for describe in (
         _describe_end,
+        _describe_comma,
         _describe_bracket,
         _describe_equals,
         _describe_word,
@@ -131,7 +133,8 @@ def _describe_equals(failure: Failure) -> Diagnostic | None:
     if token is None or token.type != "EQUALS" or previous is None:
         return None
     opener = None if failure.opener is None else failure.tokens[failure.opener]
-    if before is not None and is_first_on_line(failure.tokens, failure.at - 1):
+    is_next_name = previous.type in NAMES and is_first_on_line(failure.tokens, failure.at - 1)
+    if before is not None and is_next_name and "COMPARISON" in failure.accepts:
         earlier = failure._replace(at=failure.at - 1)
         if opener is before and not failure.is_opener_closed:
             return _report_unclosed(earlier, opener)
@@ -166,6 +169,8 @@ def _describe_statement(failure: Failure) -> Diagnostic | None:
     if token.type == "EXG" and failure.opener is None and "DATASET" in failure.accepts:
         return _report(failure, "the header stands at the top of the file, and once")
     if "DATASET" in failure.accepts and "NAME" not in failure.accepts and failure.opener is None:
+        if failure.tokens[0].type == "USE" and token.line == failure.tokens[0].line:
+            return _report(failure, f"expected `.{{` or `as`, found {describe_token(token)}", _USE_HINT)
         hint = suggest_name(str(token), _DECLARATION_WORDS) or _DECLARATION_HINT
         return _report(failure, f"expected a declaration, found {describe_token(token)}", hint)
     if previous is None or previous.type not in NAMES or "LEFT_BRACE" not in failure.accepts:
@@ -177,9 +182,28 @@ def _describe_statement(failure: Failure) -> Diagnostic | None:
 
 
 def _report_no_statement(failure: Failure, word: Token) -> Diagnostic:
-    hint = suggest_name(str(word), _BLOCK_WORDS) or "a setting is written `name = value`"
     place = get_span(failure.source, word)
+    if str(word) in _BLOCK_WORDS:
+        end = Span(failure.source, place.end, place.end)
+        return Diagnostic("syntax-error", "error", f"expected `{{` after `{word}`", end)
+    hint = suggest_name(str(word), _BLOCK_WORDS) or "a setting is written `name = value`"
     return Diagnostic("syntax-error", "error", f"`{word}` begins no statement", place, hint=hint)
+
+
+def _describe_comma(failure: Failure) -> Diagnostic | None:
+    """A list without brackets: its first `,` ended nothing, and what follows it makes no sense."""
+    if failure.opener is None or failure.tokens[failure.opener].type != "LEFT_BRACE":
+        return None
+    comma = next((each for each in (_get_token(failure, -1), _get_token(failure, -2)) if each == ","), None)
+    is_block = any(
+        token.type == "EQUALS" for token in failure.tokens[failure.opener + 1 : failure.opener + 4]
+    )
+    if comma is None or not is_block:
+        return None
+    place = get_span(failure.source, comma)
+    return Diagnostic(
+        "syntax-error", "error", "a `,` has no place in a block", place, hint="a list stands in `[ ]`"
+    )
 
 
 def _describe_name(failure: Failure) -> Diagnostic | None:
@@ -189,6 +213,8 @@ def _describe_name(failure: Failure) -> Diagnostic | None:
     if previous.type == "EXG" and failure.accepts == {"NUMBER"}:
         place = _get_gap(failure)
         return Diagnostic("syntax-error", "error", "expected the number of the edition after `exg`", place)
+    if previous.type == "YIELDS" and "LEFT_BRACE" in failure.accepts:
+        return _report(failure, "expected `{` after `yields`")
     if previous.type in STATEMENT_WORDS and failure.accepts >= {"NAME", "EQUALS"}:
         return _report(failure, f"expected a name after `{previous}`")
     return None

@@ -100,6 +100,12 @@ def get_span(source: Source, token: Token) -> Span:
     return Span(source, get_start(token), get_end(token))
 
 
+def make_token(terminal: str, text: str, previous: Token) -> Token:
+    """A token that nobody wrote, without width, right after `previous`."""
+    end, line, column = previous.end_pos, previous.end_line, previous.end_column
+    return Token(terminal, text, end, line, column, line, column, end)
+
+
 def is_first_on_line(tokens: Sequence[Token], index: int) -> bool:
     """Whether no token stands before this one on its line."""
     return index == 0 or tokens[index - 1].end_line != tokens[index].line

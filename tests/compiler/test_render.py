@@ -1,0 +1,162 @@
+"""Diagnostics as people and tools see them."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+from exgrpo_compiler.diagnostics import Diagnostic, Label
+from exgrpo_compiler.render import measure_width, render_human, render_json, summarize
+from exgrpo_compiler.source import Source, Span
+
+
+def make_problem(text: str, word: str, **parts: object) -> Diagnostic:
+    source = Source("spec.exg", text, "spec")
+    start = text.index(word)
+    span = Span(source, start, start + len(word))
+    return Diagnostic("unknown-name", "error", f"`{word}` is not known", span, **parts)  # type: ignore[arg-type]
+
+
+def test_a_diagnostic_shows_its_place() -> None:
+    problem = make_problem("exg 1\n  total = outcom + 1\n", "outcom", hint="did you mean `outcome`?")
+    assert render_human([problem], color=False) == (
+        "error[unknown-name]: `outcom` is not known\n"
+        " --> spec.exg:2:11\n"
+        "  |\n"
+        "2 |   total = outcom + 1\n"
+        "  |           ^^^^^^\n"
+        "  = hint: did you mean `outcome`?\n"
+        "\n"
+        "1 error"
+    )
+
+
+def test_labels_stand_with_their_own_lines_and_files() -> None:
+    text = "a = 1\nb = a\n"
+    other = Source("lib.exg", "\n" * 11 + "c = 2", "lib")
+    source = Source("spec.exg", text, "spec")
+    labels = (
+        Label(Span(source, 10, 11), "used here"),
+        Label(Span(source, 0, 1), "defined here"),
+        Label(Span(other, 11, 12), "and there"),
+    )
+    problem = Diagnostic("shadowed-name", "warning", "message", Span(source, 6, 7), labels)
+    assert render_human([problem], color=False) == (
+        "warning[shadowed-name]: message\n"
+        "  --> spec.exg:2:1\n"
+        "   |\n"
+        " 2 | b = a\n"
+        "   | ^\n"
+        "   |     - used here\n"
+        "  --> spec.exg:1:1\n"
+        "   |\n"
+        " 1 | a = 1\n"
+        "   | - defined here\n"
+        "  --> lib.exg:12:1\n"
+        "   |\n"
+        "12 | c = 2\n"
+        "   | - and there\n"
+        "\n"
+        "1 warning"
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "column"),
+    [
+        ("abc XX", 4),
+        ("数学 XX", 5),
+        ("\tXX", 4),
+        ("ab\tXX", 4),
+        ("e\u0301 XX", 2),
+        ("\x00 XX", 2),
+        ("\u200b XX", 2),
+    ],
+)
+def test_the_caret_stands_under_the_word(line: str, column: int) -> None:
+    shown, marks = render_human([make_problem(line, "XX")], color=False).split("\n")[3:5]
+    assert marks == "  | " + " " * column + "^^"
+    assert measure_width(shown[: shown.index("XX")]) == 4 + column
+
+
+def test_a_span_over_several_lines_is_marked_to_the_end_of_the_first() -> None:
+    problem = make_problem("ab cd\nef", "cd\nef")
+    assert render_human([problem], color=False).split("\n")[3:5] == ["1 | ab cd", "  |    ^^"]
+
+
+def test_the_end_of_a_file_can_be_marked() -> None:
+    source = Source("spec.exg", "ab", "spec")
+    problem = Diagnostic("x", "error", "m", Span(source, 2, 2))
+    assert render_human([problem], color=False).split("\n")[1:5] == [
+        " --> spec.exg:1:3",
+        "  |",
+        "1 | ab",
+        "  |   ^",
+    ]
+
+
+def test_a_very_long_line_is_shown_around_the_place() -> None:
+    problem = make_problem("a" * 5000 + "XX" + "b" * 5000, "XX")
+    shown, marks = render_human([problem], color=False).split("\n")[3:5]
+    assert len(shown) < 200
+    assert shown[marks.index("^") : marks.rindex("^") + 1] == "XX"
+
+
+def test_nothing_in_a_message_moves_the_cursor() -> None:
+    problem = make_problem("a\x1b[2J", "\x1b[2J", hint="\r\n\x07")
+    assert not re.search(r"[\x00-\x09\x0b-\x1f]", render_human([problem], color=False))
+
+
+def test_color_adds_nothing_but_color() -> None:
+    problems = [make_problem("ab cd", "cd", hint="x")]
+    colored = render_human(problems, color=True)
+    assert colored != render_human(problems, color=False)
+    assert re.sub(r"\x1b\[[0-9;]*m", "", colored) == render_human(problems, color=False)
+
+
+@pytest.mark.parametrize(
+    ("severities", "expected"),
+    [
+        ([], "no problems"),
+        (["error"], "1 error"),
+        (["error", "error", "warning"], "2 errors, 1 warning"),
+        (["warning", "warning"], "2 warnings"),
+    ],
+)
+def test_the_summary_counts(severities: list[str], expected: str) -> None:
+    source = Source("spec.exg", "", "spec")
+    problems = [Diagnostic("x", each, "m", Span(source, 0, 0)) for each in severities]  # type: ignore[arg-type]
+    assert summarize(problems) == expected
+
+
+def test_nothing_is_rendered_as_nothing() -> None:
+    assert render_human([], color=True) == ""
+    assert render_json([]) == ""
+
+
+def test_json_speaks_the_language_server_protocol() -> None:
+    text = "exg 1\n\U0001f600 outcom\n"
+    source = Source("spec.exg", text, "spec")
+    label = Label(Span(source, 0, 3), "here")
+    lines = render_json([make_problem(text, "outcom", hint="h", labels=(label,))] * 2).split("\n")
+    assert len(lines) == 2
+    assert json.loads(lines[0]) == {
+        "uri": "spec.exg",
+        "range": {"start": {"line": 1, "character": 3}, "end": {"line": 1, "character": 9}},
+        "severity": 1,
+        "code": "unknown-name",
+        "source": "exgrpo",
+        "message": "`outcom` is not known",
+        "relatedInformation": [
+            {
+                "location": {
+                    "uri": "spec.exg",
+                    "range": {"start": {"line": 0, "character": 0}, "end": {"line": 0, "character": 3}},
+                },
+                "message": "here",
+            }
+        ],
+        "data": {"hint": "h"},
+    }
