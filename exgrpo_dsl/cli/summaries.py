@@ -34,10 +34,12 @@ def _describe_data(summary: Mapping[str, Any]) -> str:
 
 def _describe_probe(summary: Mapping[str, Any]) -> str:
     reasons = ", ".join(f"{count} {reason}" for reason, count in summary["reasons"].items())
-    kept = sum(rule.get("kept", 0) for rule in summary["funnel"].values())
-    return f"{kept} probes kept for {summary['items_kept']} of {summary['rows']} rows" + (
-        f"; rejected: {reasons}" if reasons else ""
-    )
+    parts = [f"{summary['probes_kept']} probes kept for {summary['items_kept']} of {summary['rows']} rows"]
+    if reasons:
+        parts.append(f"rejected: {reasons}")
+    if summary["budget"]["limit_usd"] is not None and not summary["budget"]["is_kept"]:
+        parts.append("the teacher's budget was not enforced, since it declares no price")
+    return "; ".join(parts)
 
 
 def _describe_sft(summary: Mapping[str, Any]) -> str:
