@@ -164,6 +164,15 @@ def test_a_term_turned_off_is_a_literal_that_aggregates_as_before() -> None:
     assert scores.terms["p_full"] == scores.totals == (0, 0)
 
 
+def test_a_term_turned_off_is_still_one_value_per_rollout() -> None:
+    b = Builder()
+    b.add("const", id="outcome", level="rollout", value=0)
+    b.mean("outcome", id="p")
+    b.add("add", "outcome", "p", id="total")
+    scores = evaluate_reward(b.reward("outcome", "p"), ITEM, make_group("11", ""))
+    assert scores.terms["p"] == scores.totals == (0, 0)
+
+
 def test_an_empty_group_has_no_scores() -> None:
     scores = evaluate_reward(build_exgrpo(), ITEM, [])
     assert (scores.totals, scores.dropped, scores.terms["bonus"]) == ((), (), ())
