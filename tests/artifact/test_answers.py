@@ -52,7 +52,8 @@ def test_trap_know_holds_no_no() -> None:
     assert extract_answer("I know nothing of it.", YESNO) is None
     assert extract_answer("Yes, as you know.", YESNO) == "yes"
     assert extract_answer("True: nobody nods at no-one.", YESNO) == "yes"
-    assert extract_answer("Yes, the casino has a piano; all else is untrue.", YESNO) == "yes"
+    assert extract_answer("Yes, the casino has a piano.", YESNO) == "yes"
+    assert extract_answer("No, that is untrue.", YESNO) == "no"
 
 
 def test_trap_a_trailing_period_is_not_part_of_the_number() -> None:
