@@ -13,17 +13,16 @@ from typing import cast
 from lark import Token, Tree
 
 from exgrpo_compiler.ast import Decl, Expr, SpecFile, Use
+from exgrpo_compiler.brackets import find_line_leads, split_declarations
 from exgrpo_compiler.build_ast import Header, TreeBuilder, find_unused_docs
 from exgrpo_compiler.diagnostics import Diagnostic, Outcome, has_errors
 from exgrpo_compiler.recover import BRACE_IDS, ParsedPiece, parse_piece
 from exgrpo_compiler.source import Source, Span
 from exgrpo_compiler.tokens import (
     Tokens,
-    find_line_leads,
     get_span,
     is_first_on_line,
     read_tokens,
-    split_declarations,
 )
 
 EDITION = 1

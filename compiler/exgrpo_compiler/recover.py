@@ -6,33 +6,28 @@ whole is kept, a broken one is dropped, and parsing goes on at the next line tha
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from lark import Token, Tree
-from lark.exceptions import UnexpectedToken
 
+from exgrpo_compiler.brackets import match_brackets
 from exgrpo_compiler.diagnostics import Diagnostic
 from exgrpo_compiler.mend_braces import mend_braces
+from exgrpo_compiler.parser_stack import ParserStack
 from exgrpo_compiler.source import Source
 from exgrpo_compiler.syntax import (
-    CLOSERS,
     NAMES,
-    OPENERS,
     STATEMENT_WORDS,
     STRINGS,
     Start,
-    find_accepted,
-    start_parser,
 )
 from exgrpo_compiler.syntax_errors import Failure, describe_failure
-from exgrpo_compiler.tokens import get_end, get_start, is_first_on_line, make_token, match_brackets
+from exgrpo_compiler.tokens import get_end, get_start, is_first_on_line, make_token
 
 _AFTER_STATEMENT_START = NAMES | {"EQUALS", "COLON", "DOT", "LEFT_BRACE"}
-_PARTIAL_LISTS = frozenset({"_members", "_yields"})
 _YIELDS = ("YIELDS", "LEFT_BRACE")
 BRACE_IDS = frozenset({"unclosed-brace", "unopened-brace"})
-_PARTIAL_FILE = frozenset({"header", "_items"})
 
 
 class ParsedPiece(NamedTuple):
@@ -89,7 +84,7 @@ class _PieceParser:
 
     def _begin(self, tokens: Sequence[Token]) -> None:
         self.tokens = tokens
-        self.parser = start_parser(self.start)
+        self.stack = ParserStack(self.start)
         self.brackets = match_brackets(tokens)
         self.index_of = {id(token): index for index, token in enumerate(tokens)}
 
@@ -97,60 +92,59 @@ class _PieceParser:
         """Feeds every token, going on after each mistake."""
         index = 0
         while index < len(self.tokens):
-            states = list(self.parser.parser_state.state_stack)
-            if self._begins_next_statement(index, states):
-                self._report(index, states)
+            if self._begins_next_statement(index):
+                self._report(index, self.stack.find_accepted())
                 index = self._recover(index)
-                continue
-            try:
-                self.parser.feed_token(self.tokens[index])
+            elif self.stack.feed(self.tokens[index]):
                 index += 1
-            except UnexpectedToken:
-                self._report(index, states)
-                index = 0 if self._insert_brace(index, states) else self._recover(index)
+            else:
+                accepts = self.stack.find_accepted_before()
+                self._report(index, accepts)
+                index = 0 if self._insert_brace(index, accepts) else self._recover(index)
         tree = self._finish()
         return ParsedPiece(tree, tuple(self.diagnostics), frozenset(self.lost_names))
 
     def _finish(self) -> Tree[Token] | None:
         """Ends the piece, closing what is still open."""
-        while True:
-            states = list(self.parser.parser_state.state_stack)
-            try:
-                tree: Tree[Token] = self.parser.feed_token(Token("$END", ""))
-                return tree
-            except UnexpectedToken:
-                if not self.has_ended_badly:
-                    self._report(len(self.tokens), states)
-                    self.has_ended_badly = True
-                block = self._find_block()
-                if block is None:
-                    if self.start == "expression":
-                        return None
-                    self._drop_declaration()
-                else:
-                    self._drop_statement(block, len(self.tokens), is_whole=True)
-                    self.parser.feed_token(make_token("RIGHT_BRACE", "}", self.tokens[-1]))
+        while (tree := self.stack.end()) is None:
+            if not self.has_ended_badly:
+                self._report(len(self.tokens), self.stack.find_accepted_before())
+                self.has_ended_badly = True
+            if self.stack.find_block() is not None:
+                self._drop(self.stack.drop_statement(self.tokens[-1], is_whole=True), len(self.tokens))
+                self.stack.feed(make_token("RIGHT_BRACE", "}", self.tokens[-1]))
+            elif self.start == "file":
+                self._drop(self.stack.drop_declaration(self.tokens[-1]), len(self.tokens))
+            else:
+                return None
+        return tree
 
     def _recover(self, index: int) -> int:
         """Index of the token to go on with."""
-        block = self._find_block()
+        block = self.stack.find_block()
         if block is None:
             if self.start == "file":
-                self._drop_declaration()
+                self._drop(self.stack.drop_declaration(self.tokens[-1]), len(self.tokens))
             self.has_ended_badly = True
             return len(self.tokens)
-        opener = self.parser.parser_state.value_stack[block]
         first = index - 1 if self._continues_name(index) else index
-        resume = self._find_resume(first, self.index_of[id(opener)])
-        self._drop_statement(block, resume, is_whole=resume >= index)
+        resume = self._find_resume(first, self.index_of[id(block)])
+        self._drop(self.stack.drop_statement(self.tokens[-1], is_whole=resume >= index), resume)
         self.last_resume = resume
         return resume
 
-    def _insert_brace(self, index: int, states: Sequence[int]) -> bool:
+    def _drop(self, start: int | None, resume: int) -> None:
+        """Notes the names between an offset and the token to go on with."""
+        if start is None or resume == 0:
+            return
+        end = get_end(self.tokens[resume - 1])
+        dropped = (token for token in self.tokens if start <= get_start(token) < end)
+        self.lost_names.update(str(token) for token in dropped if token.type in NAMES)
+
+    def _insert_brace(self, index: int, accepts: frozenset[str]) -> bool:
         """Begins again with a `{` where one is missing, if the piece has a `}` too many and no other mistake."""
         types = [token.type for token in self.tokens]
         is_missing = types.count("RIGHT_BRACE") > types.count("LEFT_BRACE")
-        accepts = find_accepted(self.parser, states)
         if self.has_inserted or not is_missing or "LEFT_BRACE" not in accepts or "NUMBER" in accepts:
             return False
         is_after_label = types[index] in {"EQUALS", "COLON"} and accepts == {"LEFT_BRACE"}
@@ -162,16 +156,14 @@ class _PieceParser:
         self._begin([*self.tokens[:at], brace, *self.tokens[at:]])
         return True
 
-    def _begins_next_statement(self, index: int, states: Sequence[int]) -> bool:
+    def _begins_next_statement(self, index: int) -> bool:
         """Whether a line begins like `split train` where a value is due: then the value was left out."""
         if index + 1 >= len(self.tokens) or self.tokens[index].type not in STATEMENT_WORDS:
             return False
         following = self.tokens[index + 1].type
         is_statement = following in NAMES | STRINGS or (self.tokens[index].type, following) == _YIELDS
         return (
-            is_statement
-            and is_first_on_line(self.tokens, index)
-            and "NUMBER" in find_accepted(self.parser, states)
+            is_statement and is_first_on_line(self.tokens, index) and "NUMBER" in self.stack.find_accepted()
         )
 
     # --- where to go on
@@ -213,80 +205,18 @@ class _PieceParser:
         following = self.tokens[at + 1].type if at + 1 < len(self.tokens) else ""
         return token.type in NAMES and following in _AFTER_STATEMENT_START
 
-    # --- winding back
-
-    def _find_open(self) -> list[int]:
-        """Positions in the parser's stack of the brackets that are open, outermost first."""
-        found: list[int] = []
-        for at, value in enumerate(self.parser.parser_state.value_stack):
-            if _is_token(value, OPENERS):
-                found.append(at)
-            elif _is_token(value, CLOSERS):
-                found.pop()  # closed, but not yet part of a tree
-        return found
-
-    def _find_block(self) -> int | None:
-        """Position in the parser's stack of the innermost open `{` of a block or record."""
-        values = self.parser.parser_state.value_stack
-        braces = [at for at in self._find_open() if _is_token(values[at], {"LEFT_BRACE"})]
-        is_import = any(_is_token(value, {"USE"}) for value in values)
-        return braces[-1] if braces and not is_import else None
-
-    def _find_opener(self) -> int | None:
-        """Index of the innermost bracket that the parser has open."""
-        found = self._find_open()
-        return self.index_of[id(self.parser.parser_state.value_stack[found[-1]])] if found else None
-
-    def _drop_statement(self, block: int, resume: int, is_whole: bool) -> None:
-        """Winds back to the block at `block`, keeping the statement before if it is whole."""
-        state = self.parser.parser_state
-        if (
-            is_whole
-            and self._find_open()[-1] == block
-            and "SEMICOLON" in find_accepted(self.parser, state.state_stack)
-        ):
-            self.parser.feed_token(make_token("SEMICOLON", ";", self.tokens[-1]))
-        keep = block + 1
-        if len(state.value_stack) > keep and _is_tree(state.value_stack[keep], _PARTIAL_LISTS):
-            keep += 1
-        self._unwind(keep, resume)
-
-    def _drop_declaration(self) -> None:
-        """Winds back to the declarations before, keeping the last one if it was whole."""
-        if "SEMICOLON" in find_accepted(self.parser, self.parser.parser_state.state_stack):
-            self.parser.feed_token(make_token("SEMICOLON", ";", self.tokens[-1]))
-        keep = 0
-        for value in self.parser.parser_state.value_stack:
-            if not _is_tree(value, _PARTIAL_FILE):
-                break
-            keep += 1
-        self._unwind(keep, len(self.tokens))
-
-    def _unwind(self, keep: int, resume: int) -> None:
-        state = self.parser.parser_state
-        dropped = state.value_stack[keep:]
-        if dropped:
-            start = _find_start(dropped)
-            end = get_end(self.tokens[resume - 1]) if resume > 0 else 0
-            self.lost_names.update(
-                str(token)
-                for token in self.tokens
-                if token.type in NAMES and start is not None and start <= get_start(token) < end
-            )
-        del state.value_stack[keep:]
-        del state.state_stack[keep + 1 :]
-
     # --- reporting
 
-    def _report(self, index: int, states: Sequence[int]) -> None:
+    def _report(self, index: int, accepts: frozenset[str]) -> None:
         if self._is_explained(index) or self._identify(index) in self.reported_at:
             return
-        opener = self._find_opener()
+        bracket = self.stack.find_opener()
+        opener = None if bracket is None else self.index_of[id(bracket)]
         failure = Failure(
             self.source,
             self.tokens,
             index,
-            find_accepted(self.parser, states),
+            accepts,
             opener,
             opener is not None and opener in self.brackets.partner,
             self.is_end_of_file,
@@ -310,20 +240,3 @@ class _PieceParser:
         return any(
             problem.severity == "error" and start <= problem.span.start <= end for problem in self.reported
         )
-
-
-def _is_token(value: object, terminals: Container[str]) -> bool:
-    return isinstance(value, Token) and value.type in terminals
-
-
-def _is_tree(value: object, names: frozenset[str]) -> bool:
-    return isinstance(value, Tree) and str(value.data) in names
-
-
-def _find_start(values: Sequence[object]) -> int | None:
-    for value in values:
-        if isinstance(value, Token):
-            return value.start_pos
-        if isinstance(value, Tree) and not value.meta.empty:
-            return int(value.meta.start_pos)
-    return None

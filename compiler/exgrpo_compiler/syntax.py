@@ -6,14 +6,12 @@ first needed. Its LALR(1) table has no conflict (a test builds it in debug mode 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
-from typing import Any, Literal
+from typing import Literal
 
 from lark import Lark, Token
-from lark.parsers.lalr_analysis import Shift
-from lark.parsers.lalr_interactive_parser import InteractiveParser
 
 Start = Literal["file", "expression"]
 
@@ -106,7 +104,8 @@ def read_grammar() -> str:
 
 
 @cache
-def _load_parser() -> Lark:
+def load_parser() -> Lark:
+    """The parser of both start rules, with a lexer that never fails."""
     return Lark(
         read_grammar(),
         parser="lalr",
@@ -116,31 +115,3 @@ def _load_parser() -> Lark:
         propagate_positions=True,
         maybe_placeholders=False,
     )
-
-
-def lex_text(text: str) -> Iterable[Token]:
-    """Every token of a text, trivia and broken ones included; never fails."""
-    return _load_parser().lex(text)
-
-
-def start_parser(start: Start) -> InteractiveParser:
-    """A parser at the beginning of a file or an expression, to be fed token by token."""
-    return _load_parser().parse_interactive(start=start)
-
-
-def find_accepted(parser: InteractiveParser, states: Sequence[int]) -> frozenset[str]:
-    """Terminals that a parser with this stack of states can take, found without feeding it any."""
-    table = parser.parser_state.parse_conf.parse_table.states
-    candidates = (terminal for terminal in table[states[-1]] if terminal.isupper() and terminal != "$END")
-    return frozenset(terminal for terminal in candidates if _can_take(table, list(states), terminal))
-
-
-def _can_take(table: Mapping[int, Mapping[str, tuple[Any, Any]]], states: list[int], terminal: str) -> bool:
-    """Whether the reductions that a terminal causes end in its shift; LALR tables may find out late."""
-    while terminal in table[states[-1]]:
-        action, rule = table[states[-1]][terminal]
-        if action is Shift:
-            return True
-        del states[len(states) - len(rule.expansion) :]
-        states.append(table[states[-1]][rule.origin.name][1])
-    return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from lark import Token
@@ -17,17 +17,16 @@ from exgrpo_compiler.syntax import (
     PUNCTUATION,
     RESERVED,
     STATEMENT_WORDS,
-    STRINGS,
 )
+from exgrpo_compiler.syntax_words import describe_terminals, describe_token
 from exgrpo_compiler.tokens import get_end, get_span, is_first_on_line
+
+_DECLARATION_BLOCK_USE_HINT = 'the forms are `use a.b.{c}`, `use a.b as c` and `use "./file.exg".{c}`'
 
 _DECLARATION_WORDS = ("use", *sorted(kind.lower() for kind in KINDS))
 _BLOCK_WORDS = (*sorted(word.lower() for word in STATEMENT_WORDS), "user", "for", "lora", "variant", "price")
-_VALUE_START = {"NUMBER", "STRING", "LEFT_PAREN"}
 _USE_HINT = 'the forms are `use a.b.{c}`, `use a.b as c` and `use "./file.exg".{c}`'
 _DECLARATION_HINT = "a declaration begins with a word such as `dataset`, `model`, `reward` or `task`"
-_WORDS = {"WHERE": "where", "IN": "in", "OF": "of", "AS": "as", "FIELD": "field"}
-_OPERATORS = frozenset({"PLUS", "MINUS", "STAR", "SLASH", "PIPE", "DOT", "RANGE"})
 
 
 class Failure(NamedTuple):
@@ -168,7 +167,8 @@ def _describe_statement(failure: Failure) -> Diagnostic | None:
         return None
     if token.type == "EXG" and failure.opener is None and "DATASET" in failure.accepts:
         return _report(failure, "the header stands at the top of the file, and once")
-    if "DATASET" in failure.accepts and "NAME" not in failure.accepts and failure.opener is None:
+    is_top_level = "DATASET" in failure.accepts and "NAME" not in failure.accepts and failure.opener is None
+    if is_top_level and (_is_first_on_line(failure) or "COMPARISON" not in failure.accepts):
         if failure.tokens[0].type == "USE" and token.line == failure.tokens[0].line:
             return _report(failure, f"expected `.{{` or `as`, found {describe_token(token)}", _USE_HINT)
         hint = suggest_name(str(token), _DECLARATION_WORDS) or _DECLARATION_HINT
@@ -245,64 +245,3 @@ def _describe_expected(failure: Failure) -> Diagnostic:
             hint=hint,
         )
     return _report(failure, f"expected {expected}, found {describe_token(token)}", hint)
-
-
-def describe_token(token: Token) -> str:
-    """What was found, in words."""
-    if token.type in STRINGS:
-        return "a string"
-    if token.type in RESERVED:
-        return f"the reserved word `{token}`"
-    if token.type == "NUMBER":
-        return f"the number `{_shorten(token)}`"
-    return f"`{_shorten(token)}`"
-
-
-def describe_terminals(accepts: frozenset[str]) -> str:
-    """What was possible, in words, most telling first."""
-    is_value = accepts >= _VALUE_START
-    is_after_value = "COMPARISON" in accepts or "PLUS" in accepts
-    words = list(_describe_classes(accepts))
-    hidden = {"SEMICOLON"} if words else set()
-    if accepts & CLOSERS.keys():
-        hidden |= {"DOT", *OPENERS}
-    if is_value or is_after_value:
-        hidden |= OPENERS.keys() | _OPERATORS
-    if "FOR" in accepts:
-        hidden |= {"COMMA", *OPENERS}
-    if accepts >= {"COMMA", "RIGHT_PAREN"}:
-        hidden |= {"COLON", "WHERE"}
-    words.extend(f"`{sign}`" for terminal, sign in PUNCTUATION.items() if terminal in accepts - hidden)
-    if "NAME" not in accepts:
-        words.extend(f"`{word}`" for terminal, word in _WORDS.items() if terminal in accepts - hidden)
-    if not words and is_after_value:
-        words.append("an operator")
-    return _join(words[:5], "or") if words else "nothing more"
-
-
-def _describe_classes(accepts: frozenset[str]) -> Iterator[str]:
-    if accepts >= _VALUE_START:
-        yield "a value"
-        return
-    if accepts >= {"NAME", "FOR"}:
-        if "COMPARISON" in accepts:
-            yield "an operator"
-        yield "a statement"
-    elif "NAME" in accepts:
-        yield "a name"
-    elif accepts >= {"DATASET", "USE"}:
-        yield "a declaration"
-    if "STRING" in accepts:
-        yield "a string"
-    elif "NUMBER" in accepts:
-        yield "a number"
-
-
-def _join(words: Sequence[str], conjunction: str = "and") -> str:
-    if len(words) < 2:
-        return "".join(words)
-    return f"{', '.join(words[:-1])} {conjunction} {words[-1]}"
-
-
-def _shorten(text: str, limit: int = 30) -> str:
-    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exgrpo_compiler.ast import SpecFile
-from exgrpo_compiler.diagnostics import Outcome
+from exgrpo_compiler.diagnostics import Outcome, has_errors
 from exgrpo_compiler.parse import MAX_DEPTH, parse_expression, parse_spec
 from exgrpo_compiler.render import render_human, render_json
 from exgrpo_compiler.source import Source
@@ -34,6 +34,9 @@ def check_text(text: str) -> Outcome[SpecFile]:
             assert 0 <= span.start <= span.end <= len(text)
         words = re.sub(r"`[^`]*`", "", problem.message)
         assert not TERMINALS.search(words), problem.message
+    if not has_errors(outcome.diagnostics):
+        assert outcome.value.lost_names == frozenset()
+        assert not any(decl.is_damaged for decl in outcome.value.decls)
     assert render_human(outcome.diagnostics, color=True).count("\x1b[") % 2 == 0
     render_json(outcome.diagnostics)
     parse_expression(source)
