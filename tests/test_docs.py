@@ -1,0 +1,67 @@
+"""What the pages show is so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from exgrpo_artifact.manifest import GrpoStage, SftStage
+from exgrpo_compiler.diagnostics import Diagnostic
+from exgrpo_compiler.pipeline import check_spec
+from exgrpo_compiler.render import render_human
+from exgrpo_compiler.source import Source
+from exgrpo_dsl.loading import load_module
+from tests.support.data import ROOT
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def find_blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+
+
+def check_text(text: str) -> tuple[Diagnostic, ...]:
+    return check_spec(Source("page.exg", text, "page.exg"), load_module).diagnostics
+
+
+def test_readme_shows_a_complete_spec_that_checks() -> None:
+    blocks = find_blocks(ROOT / "README.md", "exg")
+    assert len(blocks) == 1
+    assert check_text(blocks[0]) == ()
+
+
+def test_readme_shows_the_message_that_a_mistake_in_that_spec_gives() -> None:
+    (spec,) = find_blocks(ROOT / "README.md", "exg")
+    diagnostics = check_text(
+        spec.replace("Worked solution: {{ item.solution }}", "Worked solution: {{ item.soluton }}")
+    )
+    shown = render_human(diagnostics, color=False).replace("page.exg", "gsm8k.exg")
+    assert shown.strip() in (ROOT / "README.md").read_text("utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_fences_are_closed(page: Path) -> None:
+    assert page.read_text("utf-8").count("```") % 2 == 0
+
+
+def test_declarations_of_the_language_page_are_a_spec() -> None:
+    """Put together, the pieces of the page are one spec; what needs more than the page is left out by name."""
+    blocks = find_blocks(ROOT / "docs" / "language.md", "exg")
+    imports, rest = blocks[0], blocks[1:]
+    assert "use std.rules as r" in imports
+    imports = re.sub(r'.*"\./shared\.exg".*\n', "", imports)
+    spec = "exg 1\n\n" + imports + "\n".join(rest)
+    spec = spec.replace(" … Rule:", " Rule:")
+    found = [diagnostic for diagnostic in check_text(spec) if diagnostic.severity == "error"]
+    assert found == [], render_human(found, color=False)
+
+
+@pytest.mark.parametrize("stage", [GrpoStage, SftStage])
+def test_options_that_the_method_page_names_exist(stage: type) -> None:
+    text = (ROOT / "docs" / "method.md").read_text("utf-8")
+    named = set(re.findall(r"`(group|compare|baseline|scale|loss|kl|clip|clip_high|aux|aux_batch)\b", text))
+    assert named <= set(GrpoStage.model_fields)
+    assert {"baseline", "scale", "kl", "aux"} <= named
+    assert stage.__doc__
