@@ -64,7 +64,7 @@ def test_reversal_states_the_answer_and_asks_for_the_start() -> None:
     probe = json.loads(ask_for_probe(WordProblemTutor(), row, "reversal"))
     problem = parse_problem(row["question"])
     assert problem is not None
-    assert f"there are {row['answer']} " in probe["question"]
+    assert f"there are {row['answer']}. " in probe["question"]
     assert f"has {problem.start} " not in probe["question"]
     assert probe["answer"] == str(problem.start)
 

@@ -21,7 +21,7 @@ from typing import Any, Literal, NamedTuple
 
 NAMES = ("Ann", "Ben", "Cara", "Dan", "Eve", "Finn", "Gus", "Hana")
 THINGS = ("apples", "books", "cards", "coins", "pens", "shells")
-LARGEST = 60
+LARGEST = 30
 """No count exceeds it; none is below 2."""
 
 Operator = Literal["+", "-", "*"]
