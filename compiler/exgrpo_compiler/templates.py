@@ -46,9 +46,11 @@ def check_template(text: Text, names: Names, problems: Problems, what: str) -> f
     try:
         tree = parse_template(text.value)
     except TemplateSyntaxError as error:
+        # Jinja says of an end that came too soon that it is at the last token.
+        at = len(text.value) if "end of template" in (error.message or "") else error.lineno
         problems.error(
             "template-syntax",
-            make_span(text, error.lineno, 1),
+            make_span(text, at, 1),
             f"This template is malformed: {describe_syntax_error(error.message)}.",
             hint=LATEX_HINT if is_latex(text.value, error.lineno) else None,
         )
@@ -255,7 +257,7 @@ class _Checker:
     def check_item(self, node: nodes.Getitem, scope: dict[str, Type]) -> Type | None:
         key = node.arg.value if isinstance(node.arg, nodes.Const) else None
         if isinstance(key, str):
-            return self.check_attribute(node, key, node.arg.lineno, scope)
+            return self.check_attribute(node, key, node.arg.lineno + 1, scope)
         base = self.check_value(node.node, scope)
         if base is None:
             return None

@@ -27,10 +27,13 @@ class Type:
     unit: str | None = None
     title: str = ""
     """What a record is called in messages: "a row of `gsm8k`"."""
+    is_open: bool = False
+    """Whether a record may have more fields than are known, since its declaration is broken."""
 
     def get_field(self, name: str) -> Type | None:
         """Type of a record's field, or None."""
-        return next((type_ for field, type_ in self.fields if field == name), None)
+        found = next((type_ for field, type_ in self.fields if field == name), None)
+        return ANY if found is None and self.is_open else found
 
     @property
     def field_names(self) -> tuple[str, ...]:

@@ -17,31 +17,35 @@ from exgrpo_compiler.check.type_names import read_type
 from exgrpo_compiler.ir import CheckedDataset, CheckedField, Typed
 from exgrpo_compiler.value_types import ANY, Type
 
+_UNKNOWN = Source(kind="jsonl", location="?")
+"""Stands for a source that is wrong, and reported; what is emitted never has it."""
 _FRACTION = Setting("split", "number", unit="%", above=0, high=100)
 
 
-def check_dataset(context: Context, decl: Decl) -> CheckedDataset | None:
-    """A checked `dataset`, or None with diagnostics."""
+def check_dataset(context: Context, decl: Decl) -> CheckedDataset:
+    """A checked `dataset`. With diagnostics it is open: what uses it may name fields and splits that it seems to lack."""
     assert decl.block is not None
-    name = decl.name
+    name, before = decl.name, len(context.problems)
     what = f"dataset `{name.text}`"
     block = sort_statements(
         decl.block, "dataset", what, name.span, context.problems, is_damaged=decl.is_damaged
     )
     assign = block.get("source")
     source = read_source(context, assign.value) if assign else None
-    splits = _read_splits(context, [item for item in block.others if isinstance(item, NamedStmt)], source)
-    fields = _read_fields(context, [item for item in block.others if isinstance(item, FieldStmt)])
-    if not decl.is_damaged:
-        for word, found in (("split", splits), ("field", fields)):
-            if not found and not any(isinstance(item, FieldStmt | NamedStmt) for item in block.others):
-                context.problems.error("missing-key", name.span, f"Dataset `{name.text}` has no `{word}`.")
-    if source is None or splits is None or fields is None or not splits or not fields:
-        return None
+    split_statements = [item for item in block.others if isinstance(item, NamedStmt)]
+    field_statements = [item for item in block.others if isinstance(item, FieldStmt)]
+    splits = _read_splits(context, split_statements, source)
+    fields = _read_fields(context, field_statements)
+    for word, written in (("split", split_statements), ("field", field_statements)):
+        if not written and not decl.is_damaged:
+            context.problems.error("missing-key", name.span, f"Dataset `{name.text}` has no `{word}`.")
     row_type = Type(
-        "record", fields=tuple((field.name, field.type) for field in fields), title=f"a row of `{name.text}`"
+        "record",
+        fields=tuple((field.name, field.type) for field in fields),
+        title=f"a row of `{name.text}`",
+        is_open=decl.is_damaged or len(context.problems) > before,
     )
-    return CheckedDataset(decl.doc, source, splits, fields, row_type)
+    return CheckedDataset(decl.doc, source or _UNKNOWN, splits, fields, row_type)
 
 
 # --- source -------------------------------------------------------------------------------------------------
@@ -146,10 +150,9 @@ def _read_text(context: Context, argument: Argument, what: str) -> str | None:
 
 def _read_splits(
     context: Context, statements: Sequence[NamedStmt], source: Source | None
-) -> dict[str, Split] | None:
+) -> dict[str, Split]:
     splits: dict[str, Split] = {}
     first: dict[str, NamedStmt] = {}
-    is_ok = True
     for statement in statements:
         name = statement.name
         if name.text in first:
@@ -160,13 +163,12 @@ def _read_splits(
                 first[name.text].name.span,
                 f"There are two splits `{name.text}`.",
             )
-            is_ok = False
             continue
         first[name.text] = statement
         split = _read_split(context, statement, source)
         if split is None:
-            is_ok = False
-        elif split.fraction is not None:
+            continue
+        if split.fraction is not None:
             start = sum(other.fraction or 0.0 for other in splits.values())
             splits[name.text] = split.model_copy(update={"start": round(start, 12)})
         else:
@@ -178,15 +180,13 @@ def _read_splits(
             statements[0].span,
             "Splits are all parts of the source by name, or all shares of its rows.",
         )
-        is_ok = False
     if sum(fractions) > 1 + 1e-9:
         context.problems.error(
             "invalid-value",
             statements[-1].span,
             f"The splits take {100 * sum(fractions):g}% of the rows; there are 100%.",
         )
-        is_ok = False
-    return splits if is_ok else None
+    return splits
 
 
 def _read_split(context: Context, statement: NamedStmt, source: Source | None) -> Split | None:
@@ -222,11 +222,10 @@ def _read_part(context: Context, statement: NamedStmt, part: str, source: Source
 # --- fields -------------------------------------------------------------------------------------------------
 
 
-def _read_fields(context: Context, statements: Sequence[FieldStmt]) -> tuple[CheckedField, ...] | None:
+def _read_fields(context: Context, statements: Sequence[FieldStmt]) -> tuple[CheckedField, ...]:
     scope = Scope(context, "field", {"row": Columns()})
     fields: list[CheckedField] = []
     seen: dict[str, FieldStmt] = {}
-    is_ok = True
     for statement in statements:
         name = statement.name
         if name.text in seen:
@@ -237,15 +236,12 @@ def _read_fields(context: Context, statements: Sequence[FieldStmt]) -> tuple[Che
                 seen[name.text].name.span,
                 f"There are two fields `{name.text}`.",
             )
-            is_ok = False
             continue
         seen[name.text] = statement
         field = _read_field(scope, statement)
-        if field is None:
-            is_ok = False
-        else:
+        if field is not None:
             fields.append(field)
-    return tuple(fields) if is_ok else None
+    return tuple(fields)
 
 
 def _read_field(scope: Scope, statement: FieldStmt) -> CheckedField | None:

@@ -45,7 +45,10 @@ def check_model(context: Context, decl: Decl) -> CheckedModel | None:
     before = len(context.problems)
     arguments, options = _read_arguments(context, kind, head)
     settings = _read_settings(context, kind, block, decl)
-    if len(context.problems) > before:
+    is_whole = all(
+        name in settings for name in MODEL_SETTINGS[kind]
+    )  # a damaged block may lack what it needs
+    if len(context.problems) > before or not is_whole:
         return None
     return CheckedModel(_build_model(decl.name.text, kind, arguments, options, settings))
 

@@ -16,14 +16,14 @@ from exgrpo_compiler.check.prompt import check_prompt
 from exgrpo_compiler.check.scope import Meaning, PlainName, RecordName, Scope
 from exgrpo_compiler.check.type_names import read_type
 from exgrpo_compiler.diagnostics import Label, suggest_name
-from exgrpo_compiler.ir import CheckedDataset, CheckedKeep, CheckedProbes, CheckedRule, CheckedYield
+from exgrpo_compiler.ir import CheckedDataset, CheckedKeep, CheckedProbes, CheckedRule, CheckedYield, Template
 from exgrpo_compiler.problems import list_names
 from exgrpo_compiler.program import Key
 from exgrpo_compiler.value_types import ANY, Type, describe_type, fits, list_of
 
 
 def check_probes(context: Context, decl: Decl) -> CheckedProbes | None:
-    """A checked `probes` block, or None with diagnostics."""
+    """A checked `probes` block, or None with diagnostics. One that is broken in part may be there, with diagnostics too."""
     assert decl.block is not None
     name, before = decl.name, len(context.problems)
     block = sort_statements(
@@ -37,35 +37,28 @@ def check_probes(context: Context, decl: Decl) -> CheckedProbes | None:
     )
     dataset = context.known.get(param.key) if param else None
     yields = _read_yields(context, [item for item in block.others if isinstance(item, YieldsStmt)], decl)
-    teacher_assign, rules_assign, prompt_assign = (
-        block.get("teacher"),
-        block.get("rules"),
-        block.get("prompt"),
-    )
+    teacher_assign, rules_assign, prompt_assign = map(block.get, ("teacher", "rules", "prompt"))
     teacher = find_askable(context, teacher_assign.value, "the teacher") if teacher_assign else None
-    rules = (
-        _read_rules(
-            context, rules_assign.value, dataset if isinstance(dataset, CheckedDataset) else None, name.text
-        )
-        if rules_assign
-        else ()
-    )
-    if param is None or not isinstance(dataset, CheckedDataset):
+    rows = dataset if isinstance(dataset, CheckedDataset) else None
+    rules = _read_rules(context, rules_assign.value, rows, name.text) if rules_assign else ()
+    if param is None or rows is None:
         return None
     prompt = None
     if prompt_assign:
-        names = {param.name: dataset.row_type, "rule": RULE_TYPE}
-        prompt = check_prompt(
-            context, prompt_assign.value, names, f"the prompt of `{name.text}`", {param.name: "item"}
-        )
+        names, title = {param.name: rows.row_type, "rule": RULE_TYPE}, f"the prompt of `{name.text}`"
+        prompt = check_prompt(context, prompt_assign.value, names, title, {param.name: "item"})
     probe_type = Type(
-        "record", fields=tuple((item.name, item.type) for item in yields), title=f"a probe of `{name.text}`"
+        "record",
+        fields=tuple((item.name, item.type) for item in yields),
+        title=f"a probe of `{name.text}`",
+        is_open=decl.is_damaged or not yields,
     )
     keep_statements = [item for item in block.others if isinstance(item, KeepStmt)]
-    keeps = _read_keeps(
-        context, keep_statements, RecordName("item", dataset.row_type), param.name, probe_type
-    )
-    if len(context.problems) > before or teacher is None or prompt is None:
+    keeps = _read_keeps(context, keep_statements, RecordName("item", rows.row_type), param.name, probe_type)
+    if decl.is_damaged or len(context.problems) > before:
+        # Broken, and known all the same: what uses it is checked against what is right in it.
+        teacher, prompt = teacher or param.key, prompt or Template("")
+    if teacher is None or prompt is None:
         return None
     return CheckedProbes(param.key, rules, teacher, prompt, yields, keeps, probe_type)
 
@@ -103,6 +96,8 @@ def _verify_rule_fits(
     fields = {field.name: field for field in dataset.fields}
     for param in rule.params:
         field = fields.get(param.name)
+        if field is None and dataset.row_type.is_open:
+            continue
         title = dataset.row_type.title.removeprefix("a row of ")
         if field is None:
             context.problems.error(

@@ -56,9 +56,12 @@ def check_program(
         check_strings(decl, problems)
     for kind, check in _ORDER.items():
         for key in program.keys_of(kind):
-            known[key] = check(context.in_module(key.module), program.decls[key])
+            known[key] = _keep_whole(
+                check(context.in_module(key.module), program.decls[key]), program.decls[key]
+            )
     for key in program.keys_of("reward"):
-        known[key] = check_reward(context.in_module(key.module), key, program.decls[key])
+        reward = check_reward(context.in_module(key.module), key, program.decls[key])
+        known[key] = _keep_whole(reward, program.decls[key])
     for key in program.keys_of("task"):
         known[key] = check_task(context.in_module(key.module), program.decls[key])
     for module, decl in program.tests:
@@ -66,6 +69,14 @@ def check_program(
     for key in program.keys_of("study"):
         check_study(context.in_module(key.module), program.decls[key])
     return Outcome(_build_program(program, known), problems.found)
+
+
+def _keep_whole(checked: Any, decl: Decl) -> Any:
+    """The checked declaration; None where a part of it could not be read, so that nobody misses what is in that part.
+
+    Datasets and probes say themselves what they do not know.
+    """
+    return None if decl.is_damaged and decl.kind not in ("dataset", "probes") else checked
 
 
 def _build_program(program: Program, known: Mapping[Key, Any]) -> CheckedProgram:

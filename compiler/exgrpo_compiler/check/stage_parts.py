@@ -28,7 +28,7 @@ def read_split(context: Context, setup: Setup, bound: Bound) -> str:
     """The split that a stage takes its rows from; its default where none is written."""
     if "split" not in bound:
         default = str(STAGES["probe"]["split"].default)
-        if default not in setup.dataset.splits:
+        if default not in setup.dataset.splits and not setup.dataset.row_type.is_open:
             where = context.get_decl(setup.data).name.span
             context.problems.error(
                 "unknown-split",
@@ -41,7 +41,7 @@ def read_split(context: Context, setup: Setup, bound: Bound) -> str:
 
 def verify_split(context: Context, expr: Expr, dataset: CheckedDataset, key: Key) -> str | None:
     """The name of a split of the dataset, or None with a diagnostic."""
-    if isinstance(expr, Ref) and expr.name in dataset.splits:
+    if isinstance(expr, Ref) and (expr.name in dataset.splits or dataset.row_type.is_open):
         return expr.name
     context.problems.unknown(
         "unknown-split",
