@@ -50,15 +50,21 @@ def parse_piece(
     mended = mend_braces(source, tokens)
     piece = _PieceParser(source, mended.tokens, start, reported, is_end_of_file).parse()
     problems = (*mended.diagnostics, *piece.diagnostics)
-    if _has_unclosed_string(tokens, reported):
+    if _may_hide_brackets(source, tokens, reported):
         problems = tuple(problem for problem in problems if problem.id not in BRACE_IDS)
     return piece._replace(diagnostics=problems)
 
 
-def _has_unclosed_string(tokens: Sequence[Token], reported: Sequence[Diagnostic]) -> bool:
-    """Whether a string ran on among the tokens: then it may hold the bracket that is missed."""
-    strings = [problem.span.start for problem in reported if problem.id == "unclosed-string"]
-    return any(get_start(token) in strings for token in tokens)
+def _may_hide_brackets(source: Source, tokens: Sequence[Token], reported: Sequence[Diagnostic]) -> bool:
+    """Whether a string or a `#` ran on among the tokens: then it may hold the bracket that is missed."""
+    if not tokens:
+        return False
+    start, end = get_start(tokens[0]), source.text.find("\n", get_end(tokens[-1]))
+    return any(
+        start <= problem.span.start and (end < 0 or problem.span.start <= end)
+        for problem in reported
+        if problem.id == "unclosed-string" or source.text.startswith("#", problem.span.start)
+    )
 
 
 class _PieceParser:
