@@ -54,21 +54,30 @@ def emit_artifact(task: Lowered, overrides: Sequence[str], turned_off: Sequence[
 def hash_layers(task: Lowered) -> Hashes:
     """One hash for each thing that may change by itself.
 
-    data: datasets · prompts: what determines the teacher's replies and which are kept · reward: rewards and rubrics ·
+    data: datasets · prompts: what teachers and judges of probes are asked, and the filters · reward: rewards and rubrics ·
     train: student, dialogues, stages, seed.
     """
     prompts = {probes.prompt for probes in task.probes.values()}
     rubrics = {rubric.text for rubric in task.rubrics.values()}
     dialogues = {path: text for path, text in task.prompts.items() if path not in prompts | rubrics}
-    teachers = {probes.teacher for probes in task.probes.values()}
+    calls = [
+        node.params
+        for probes in task.probes.values()
+        for keep in probes.keeps
+        for node in keep.condition.nodes
+        if node.op == "call"
+    ]
+    asked = {str(params["model"]) for params in calls if "model" in params} - {task.student}
+    asked |= {probes.teacher for probes in task.probes.values()}
+    judged = {task.rubrics[params["rubric"]].text for params in calls if "rubric" in params}
     return Hashes(
         data=hash_value(dict(task.datasets)),
         prompts=hash_value(
             {
                 "probes": dict(task.probes),
                 "rules": dict(task.rules),
-                "models": {name: _describe_model(task, name) for name in sorted(teachers)},
-                "templates": {path: task.prompts[path] for path in sorted(prompts)},
+                "models": {name: _describe_model(task, name) for name in sorted(asked)},
+                "templates": {path: task.prompts[path] for path in sorted(prompts | judged)},
             }
         ),
         reward=hash_value(

@@ -16,7 +16,16 @@ from exgrpo_compiler.diagnostics import Label, Outcome
 from exgrpo_compiler.problems import Problems
 from exgrpo_compiler.program import Key, Program
 from exgrpo_compiler.source import Source, Span
-from exgrpo_compiler.targets import Path, Target, find_targets, is_term, list_paths, set_value, turn_off
+from exgrpo_compiler.targets import (
+    Path,
+    Target,
+    find_targets,
+    is_term,
+    list_paths,
+    may_be_lost,
+    set_value,
+    turn_off,
+)
 
 T = TypeVar("T")
 ParseExpression = Callable[[Source], Outcome[Expr]]
@@ -80,7 +89,7 @@ def _find_target(program: Program, path: Path, span: Span, problems: Problems) -
         problems.error(
             "ambiguous-path", span, f"`{shown}` may mean several things here.", hint=f"write {options}"
         )
-    else:
+    elif not may_be_lost(program, program.entry, path):
         problems.unknown(
             "unknown-path",
             span,

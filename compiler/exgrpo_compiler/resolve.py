@@ -5,6 +5,7 @@ Which module a name comes from is settled here; whether it is of the right kind 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from exgrpo_compiler.ast import Decl, Name, SpecFile, Use
@@ -91,12 +92,22 @@ def _declare(spec: SpecFile, problems: Problems) -> dict[str, Decl]:
     for decl in spec.decls:
         if decl.kind == "test":
             continue
+        _check_style(decl, problems)
         first = named.setdefault(decl.name.text, decl)
         if first is not decl:
             _report_clash(
                 problems, decl.name, f"{decl.kind}", first.name.span, f"{first.kind} `{first.name.text}`"
             )
     return named
+
+
+def _check_style(decl: Decl, problems: Problems) -> None:
+    name = decl.name.text
+    if name != name.lower():
+        snake = re.sub(r"(?<=[^\W_])(?=[A-Z][^A-Z])|(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+        problems.warning(
+            "name-style", decl.name.span, f"Names are snake_case; `{name}` is not.", hint=f"write `{snake}`"
+        )
 
 
 def _build_scope(

@@ -66,6 +66,15 @@ def find_targets(program: Program, module: str, path: Path, task: Key | None = N
     return found
 
 
+def may_be_lost(program: Program, module: str, path: Path, task: Key | None = None) -> bool:
+    """Whether what the path names may have stood in text that could not be read, which was reported."""
+    head = program.find(module, path[0])
+    near = [*_get_tasks(program, module, task), *([head] if isinstance(head, Key) else [])]
+    if path[0] in program.modules[module].spec.lost_names:
+        return True
+    return any(program.decls[key].is_damaged for key in near if key in program.decls)
+
+
 def list_stages(program: Program, task: Key) -> list[str]:
     """Names of a task's stages."""
     block = program.decls[task].block

@@ -88,6 +88,8 @@ def get_answer_for(type_: Type) -> AnswerSpec:
 
 
 def _find_answer(context: Context, type_: TypeExpr, name: str, span: Span) -> AnswerSpec | None:
+    if context.is_lost(name):
+        return None
     if context.program.find(context.module, name.partition(".")[0]) is None:
         known = [*ANSWER_KINDS, "regex", *context.program.names_of(context.module, "answer")]
         context.problems.error(

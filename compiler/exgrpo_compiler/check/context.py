@@ -50,6 +50,10 @@ class Context:
         """The same with another module's scope."""
         return replace(self, module=module)
 
+    def is_lost(self, name: str) -> bool:
+        """Whether the name stood in text that could not be read, which was reported."""
+        return name in self.program.modules[self.module].spec.lost_names
+
     def get_decl(self, key: Key) -> Decl:
         """The declaration behind a key."""
         return self.program.decls[key]
@@ -100,8 +104,8 @@ def report_unknown_name(
     context: Context, name: str, span: Span, known: list[str], kinds: tuple[str, ...] = (), *, what: str = ""
 ) -> None:
     """`unknown-name`, or `unsupported-builtin` for a builtin that this version lacks."""
-    if name in context.program.modules[context.module].spec.lost_names:
-        return  # it stood in text that could not be read, which was reported
+    if context.is_lost(name):
+        return
     if name in PLANNED:
         context.problems.error(
             "unsupported-builtin",

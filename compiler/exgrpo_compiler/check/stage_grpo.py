@@ -55,7 +55,8 @@ def read_grpo(context: Context, setup: Setup, bound: Bound) -> dict[str, Any]:
         _verify_sampled(context, reward, {*group, *compare}, bound["group"].value.span)
     aux = bound["aux"].value if "aux" in bound else None
     if read_aux(context, aux) > 0:
-        verify_targets(context, (aux or bound["dialogue"].value).span, key, dialogue, ())
+        span = (aux or bound["dialogue"].value).span
+        verify_targets(context, span, key, dialogue, (), "do without the auxiliary loss: aux: 0")
     return {"dialogue": key, "reward": reward_key, "group": group, "compare": compare, "split": split}
 
 

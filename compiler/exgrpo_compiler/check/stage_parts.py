@@ -78,7 +78,7 @@ def report_other_data(context: Context, span: Span, what: str, actual: Key, due:
 
 
 def verify_targets(
-    context: Context, span: Span, key: Key, dialogue: CheckedDialogue, turns: tuple[str, ...]
+    context: Context, span: Span, key: Key, dialogue: CheckedDialogue, turns: tuple[str, ...], cure: str
 ) -> None:
     """Reports a dialogue that has nothing to learn from: a turn that carries the loss needs the teacher's words."""
     for exchange in dialogue.exchanges:
@@ -88,7 +88,7 @@ def verify_targets(
                 span,
                 f"Turn `{exchange.name}` of `{key.name}` has no text to learn from.",
                 labels=(Label(context.get_decl(key).name.span, "the dialogue is here"),),
-                hint='give it one: assistant NAME = "…"; or limit the loss: turns: [NAME]',
+                hint=f'give it one: assistant {exchange.name} = "…"; or {cure}',
             )
 
 

@@ -36,7 +36,7 @@ def read_sft(context: Context, setup: Setup, bound: Bound, span: Span) -> dict[s
         mix, dialogues = _read_mix(context, setup, bound["mix"].value)
     turns = _read_turns(context, bound["turns"].value, dialogues) if "turns" in bound else None
     for key, dialogue in dialogues.items():
-        verify_targets(context, span, key, dialogue, turns or ())
+        verify_targets(context, span, key, dialogue, turns or (), "limit the loss: turns: [NAME]")
     return {"mix": mix, "turns": turns, "split": read_split(context, setup, bound)}
 
 

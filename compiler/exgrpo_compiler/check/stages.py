@@ -82,6 +82,8 @@ def _get_kind(context: Context, call: Call) -> tuple[StageKind | None, Key | Non
         if function.name == "sft" or function.name == "grpo" or function.name == "evaluate":
             kinds: dict[str, StageKind] = {"sft": "sft", "grpo": "grpo", "evaluate": "evaluate"}
             return kinds[function.name], None
+        if context.is_lost(function.name):
+            return None, None
         known = ["sft", "grpo", "evaluate", *context.program.names_of(context.module, "probes")]
         context.problems.unknown(
             "unknown-stage",

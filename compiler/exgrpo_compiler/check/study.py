@@ -7,7 +7,7 @@ from exgrpo_compiler.check.constants import read_constant
 from exgrpo_compiler.check.context import Context, find_name
 from exgrpo_compiler.check.forms import report_double, sort_statements
 from exgrpo_compiler.program import Key
-from exgrpo_compiler.targets import find_targets, list_paths, list_stages
+from exgrpo_compiler.targets import find_targets, list_paths, list_stages, may_be_lost
 
 
 def check_study(context: Context, decl: Decl) -> None:
@@ -62,7 +62,9 @@ def _check_variant(context: Context, base: Key, variant: GroupBlock) -> None:
     )
     for assign in block.assigns.values():
         path = tuple(part.text for part in assign.path)
-        if not find_targets(context.written, base.module, path, base):
+        if find_targets(context.written, base.module, path, base):
+            continue
+        if not may_be_lost(context.written, base.module, path, base):
             _report_unknown_path(context, base, assign.path)
     for statement in block.others:
         if isinstance(statement, DropStmt):
@@ -88,7 +90,7 @@ def _check_drop(context: Context, base: Key, statement: DropStmt) -> None:
         )
         return
     stages = list_stages(context.written, base)
-    if statement.name.text not in stages:
+    if statement.name.text not in stages and not context.get_decl(base).is_damaged:
         context.problems.unknown(
             "unknown-name",
             statement.name.span,
