@@ -2,6 +2,6 @@
 
 from exgrpo_artifact.errors import ExgrpoError
 from exgrpo_artifact.storage import Artifact, read_artifact
+from exgrpo_artifact.version import VERSION as __version__
 
-__version__ = "0.1.0"
 __all__ = ["Artifact", "ExgrpoError", "__version__", "read_artifact"]

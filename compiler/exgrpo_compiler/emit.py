@@ -9,12 +9,13 @@ from exgrpo_artifact.canonical import dump_canonical, hash_text, hash_value, to_
 from exgrpo_artifact.graph import RewardFile
 from exgrpo_artifact.manifest import FORMAT, Hashes, Manifest, Provenance
 from exgrpo_artifact.storage import MANIFEST, REWARD, compute_content_hash
+from exgrpo_artifact.version import VERSION
 from exgrpo_compiler.lower.task import Lowered
 
 ArtifactFiles = dict[str, str]
 """Path inside the artifact -> text."""
 
-COMPILER = "exgrpo 0.1.0"
+COMPILER = f"exgrpo {VERSION}"
 """What wrote the artifact, in its provenance."""
 
 
