@@ -109,9 +109,7 @@ def describe_trainer(student: Student, spec: OptimizerSpec, output_dir: Path, se
 
 @contextmanager
 def hush_deprecations() -> Iterator[None]:
-    """Keeps transformers' and TRL's talk about each other's settings from the user; nothing else is
-    hidden.
-    """
+    """Hides what transformers and TRL say about each other's settings; no other warning."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|trl)\.")
         yield
