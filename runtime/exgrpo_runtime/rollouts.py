@@ -10,15 +10,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
+
 from exgrpo_artifact.evaluate import Rollout
 from exgrpo_artifact.manifest import Dialogue, GrpoStage
 from exgrpo_runtime.generate import SampledTurn, sample_dialogues
 from exgrpo_runtime.plans import DialoguePrompt, collect_turns
-from exgrpo_runtime.rollout_plans import PlannedMember, PlannedRollout, VoidRollout
+from exgrpo_runtime.rollout_plans import PlannedMember, PlannedRollout, VoidRollout, count_positions
 from exgrpo_runtime.student import Student
 
-ROLLOUTS_AT_ONCE = {"cuda": 512, "cpu": 256}
-"""Dialogues that the student works on at a time."""
+MAX_AT_ONCE = 256
+"""Dialogues that the student works on at a time, where memory allows; more are hardly faster."""
+CACHE_SHARE = 0.4
+"""Share of a GPU's free memory that keys and values may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +103,9 @@ def _sample_wave(
         temperature=stage.temperature,
         top_p=stage.top_p,
         seeds=[member.seed for member in ready.values()],
-        batch_size=ROLLOUTS_AT_ONCE[student.device.type],
+        batch_size=_count_at_once(
+            student, max(count_positions(p.prompt, stage.max_new) for p in shared.values())
+        ),
     )
     wave: dict[tuple[int, int], Member] = {}
     for (key, prefix), dialogue in zip(shared.items(), sampled, strict=True):
@@ -116,6 +122,23 @@ def _sample_wave(
             tuple(student.chat.decode(turn.token_ids) for turn in turns),
         )
     return wave
+
+
+def _count_at_once(student: Student, longest: int) -> int:
+    """Dialogues of `longest` tokens whose keys and values fit the memory; at least 1."""
+    if student.device.type != "cuda":
+        return MAX_AT_ONCE
+    free, _ = torch.cuda.mem_get_info(student.device)
+    return max(1, min(MAX_AT_ONCE, int(CACHE_SHARE * free / count_cache_bytes(student, longest))))
+
+
+def count_cache_bytes(student: Student, tokens: int) -> int:
+    """Bytes of keys and values of one dialogue, with the half that a cache keeps to spare."""
+    config = student.model.config.get_text_config(decoder=True)
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    numbers = 2 * config.num_hidden_layers * heads * width
+    return int(1.5 * tokens * numbers * student.dtype.itemsize)
 
 
 class _Prefix(NamedTuple):

@@ -38,6 +38,7 @@ from exgrpo_runtime.training import (  # noqa: E402
     MetricsLog,
     choose_micro_batch,
     collate_examples,
+    count_tokens_per_pass,
     describe_trainer,
     hush_deprecations,
     trim_example,
@@ -218,7 +219,8 @@ def _build_config(
     stage: SftStage, student: Student, examples: Sequence[Example], work: Path, seed: int
 ) -> SFTConfig:
     batch = min(stage.batch, len(examples))
-    micro = choose_micro_batch(batch, max(len(example.input_ids) for example in examples), student.device)
+    longest = max(len(example.input_ids) for example in examples)
+    micro = choose_micro_batch(batch, longest, count_tokens_per_pass(student))
     return SFTConfig(
         **describe_trainer(student, stage.optimizer, work, seed),
         num_train_epochs=1,

@@ -25,8 +25,13 @@ import torch  # noqa: E402
 from exgrpo_runtime.optimizers import SCHEDULES  # noqa: E402
 from exgrpo_runtime.student import Student  # noqa: E402
 
-TOKENS_PER_PASS = {"cuda": 32_768, "cpu": 16_384}
-"""Padded tokens of one forward and backward pass; beyond it a step is divided."""
+CPU_PASS_BYTES = 1 << 30
+"""Memory that the activations of one forward and backward pass may take on a CPU."""
+GPU_PASS_SHARE = 0.25
+"""The same on a GPU, as a share of its memory; weights, optimizer and reference need the rest."""
+NUMBERS_PER_LAYER = 34
+"""Numbers kept for the backward pass, per token, layer and unit of width (Korthikanti et al. 2022, section
+4.1)."""
 
 
 class Example(NamedTuple):
@@ -67,12 +72,24 @@ def collate_examples(examples: Sequence[Mapping[str, Any] | Example], pad_id: in
     return batch
 
 
-def choose_micro_batch(rows: int, longest: int, device: torch.device) -> int:
+def count_tokens_per_pass(student: Student) -> int:
+    """Padded tokens that one forward and backward pass has memory for, roughly; at least 1."""
+    config = student.model.config.get_text_config(decoder=True)
+    layers, width = config.num_hidden_layers, config.hidden_size
+    if student.device.type == "cuda":
+        memory = GPU_PASS_SHARE * torch.cuda.get_device_properties(student.device).total_memory
+        # Checkpoints keep a layer's input, and one layer at a time is computed again; twice, for their
+        # gradients.
+        numbers = 2 * (layers + NUMBERS_PER_LAYER)
+    else:
+        memory, numbers = CPU_PASS_BYTES, layers * NUMBERS_PER_LAYER
+    return max(1, int(memory / (numbers * width * student.dtype.itemsize)))
+
+
+def choose_micro_batch(rows: int, longest: int, tokens_per_pass: int) -> int:
     """The largest divisor of `rows` whose padded rows of `longest` tokens fit one pass; at least 1."""
-    budget = TOKENS_PER_PASS[device.type]
-    return max(
-        size for size in range(1, rows + 1) if rows % size == 0 and (size == 1 or size * longest <= budget)
-    )
+    sizes = [size for size in range(1, rows + 1) if rows % size == 0 and size * longest <= tokens_per_pass]
+    return max(sizes, default=1)
 
 
 def describe_trainer(student: Student, spec: OptimizerSpec, output_dir: Path, seed: int) -> dict[str, Any]:

@@ -32,6 +32,7 @@ from exgrpo_runtime.training import (  # noqa: E402
     Example,
     choose_micro_batch,
     collate_examples,
+    count_tokens_per_pass,
     describe_trainer,
 )
 
@@ -119,7 +120,7 @@ def build_config(
     """
     group = sum(stage.group.values())
     rows = stage.items * group
-    micro = choose_micro_batch(rows, longest, student.device)
+    micro = choose_micro_batch(rows, longest, count_tokens_per_pass(student))
     return GRPOConfig(
         **describe_trainer(student, stage.optimizer, work, seed),
         max_steps=stage.steps,

@@ -14,7 +14,13 @@ from exgrpo_runtime.rollout_plans import (
     VoidRollout,
     plan_group,
 )
-from exgrpo_runtime.rollouts import SampledRollout, build_record, list_messages, sample_groups
+from exgrpo_runtime.rollouts import (
+    SampledRollout,
+    build_record,
+    count_cache_bytes,
+    list_messages,
+    sample_groups,
+)
 from exgrpo_runtime.student import load_for_stage
 from tests.runtime.factory import make_artifact, make_context, make_grpo, make_probes, make_rows
 
@@ -190,3 +196,9 @@ def test_messages_read_as_a_dialogue(tmp_path):
     roles = [message["role"] for message in list_messages(rollout)]
     assert roles == ["system", "user", "assistant", "user", "assistant"]
     assert list_messages(rollout)[3]["content"] == "What is 0 + 0?"
+
+
+def test_a_cache_holds_two_vectors_a_layer_and_token(tmp_path):
+    _, student, _ = make_group(tmp_path, make_grpo(), scratch={"layers": 3, "width": 64})
+    # Keys and values, 3 layers, 64 numbers of 4 bytes, 100 tokens, half as much again.
+    assert count_cache_bytes(student, 100) == 2 * 3 * 64 * 4 * 150

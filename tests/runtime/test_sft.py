@@ -12,7 +12,13 @@ from exgrpo_artifact.errors import DataError
 from exgrpo_artifact.manifest import Lora, Optimizer
 from exgrpo_runtime.sft import build_examples, run_sft_stage
 from exgrpo_runtime.student import load_for_stage, load_student
-from exgrpo_runtime.training import Example, choose_micro_batch, collate_examples, trim_example
+from exgrpo_runtime.training import (
+    Example,
+    choose_micro_batch,
+    collate_examples,
+    count_tokens_per_pass,
+    trim_example,
+)
 from tests.runtime.factory import make_artifact, make_context, make_probes, make_rows, make_sft, read_lines
 
 pytestmark = pytest.mark.train
@@ -152,7 +158,17 @@ def test_trimming_keeps_all_targets():
     [(128, 100, 128), (128, 200, 64), (12, 3000, 4), (7, 10_000, 1), (3, 99_999, 1)],
 )
 def test_micro_batches_divide_the_step_and_fit_a_pass(rows, longest, expected):
-    assert choose_micro_batch(rows, longest, torch.device("cpu")) == expected
+    assert choose_micro_batch(rows, longest, 16_384) == expected
+
+
+def test_a_pass_holds_fewer_tokens_of_a_larger_student(tmp_path):
+    sizes = [{"layers": 1, "width": 32}, {"layers": 2, "width": 32}, {"layers": 2, "width": 64}]
+    counts = []
+    for number, size in enumerate(sizes):
+        context = make_context(tmp_path / str(number), make_artifact(make_sft(), scratch=size))
+        counts.append(count_tokens_per_pass(load_for_stage(context)))
+    assert counts[0] == pytest.approx(2 * counts[1], rel=1e-3)
+    assert counts[1] == pytest.approx(2 * counts[2], rel=1e-3)
 
 
 # --- the stage --------------------------------------------------------------------------------------------
