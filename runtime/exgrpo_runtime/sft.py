@@ -36,7 +36,7 @@ from exgrpo_runtime.student import Student, attach_lora, load_for_stage, save_st
 from exgrpo_runtime.training import (  # noqa: E402
     Example,
     MetricsLog,
-    choose_micro_batch,
+    choose_cheapest_micro_batch,
     collate_examples,
     count_tokens_per_pass,
     describe_trainer,
@@ -138,7 +138,16 @@ def build_examples(stage: SftStage, context: Context, student: Student) -> Examp
     if not placed:
         raise DataError(_explain_nothing(stage, "no dialogue is left to learn from", dropped))
     placed.sort(key=lambda pair: pair[0])
-    return ExampleSet([example for _, example in placed], dict(dropped))
+    return ExampleSet(_sort_steps([example for _, example in placed], stage.batch), dict(dropped))
+
+
+def _sort_steps(examples: list[Example], batch: int) -> list[Example]:
+    """The examples with those of each step sorted by length, for micro-batches with little padding."""
+    return [
+        example
+        for start in range(0, len(examples), batch)
+        for example in sorted(examples[start : start + batch], key=lambda example: len(example.input_ids))
+    ]
 
 
 def _explain_nothing(stage: SftStage, what: str, dropped: Counter[str]) -> str:
@@ -219,8 +228,8 @@ def _build_config(
     stage: SftStage, student: Student, examples: Sequence[Example], work: Path, seed: int
 ) -> SFTConfig:
     batch = min(stage.batch, len(examples))
-    longest = max(len(example.input_ids) for example in examples)
-    micro = choose_micro_batch(batch, longest, count_tokens_per_pass(student))
+    lengths = [len(example.input_ids) for example in examples]
+    micro = choose_cheapest_micro_batch(lengths, batch, count_tokens_per_pass(student), student.device)
     return SFTConfig(
         **describe_trainer(student, stage.optimizer, work, seed),
         num_train_epochs=1,

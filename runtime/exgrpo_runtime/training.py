@@ -29,6 +29,8 @@ CPU_PASS_BYTES = 1 << 30
 """Memory that the activations of one forward and backward pass may take on a CPU."""
 GPU_PASS_SHARE = 0.25
 """The same on a GPU, as a share of its memory; weights, optimizer and reference need the rest."""
+PASS_TOKENS = {"cpu": 256, "cuda": 4096}
+"""What a pass costs before its first token, in tokens."""
 NUMBERS_PER_LAYER = 34
 """Numbers kept for the backward pass, per token, layer and unit of width (Korthikanti et al. 2022, section
 4.1)."""
@@ -90,6 +92,24 @@ def choose_micro_batch(rows: int, longest: int, tokens_per_pass: int) -> int:
     """The largest divisor of `rows` whose padded rows of `longest` tokens fit one pass; at least 1."""
     sizes = [size for size in range(1, rows + 1) if rows % size == 0 and size * longest <= tokens_per_pass]
     return max(sizes, default=1)
+
+
+def choose_cheapest_micro_batch(
+    lengths: Sequence[int], batch: int, tokens_per_pass: int, device: torch.device
+) -> int:
+    """The divisor of `batch` with the least padding and fewest passes whose rows fit one pass; at least 1.
+
+    `lengths` are those of all examples, in order, sorted within each step.
+    """
+
+    def count_cost(size: int) -> int:
+        ends = range(size, len(lengths) + size, size)
+        padded = sum(size * max(lengths[end - size : end]) for end in ends)
+        return padded + len(ends) * PASS_TOKENS[device.type]
+
+    longest = max(lengths)
+    sizes = [size for size in range(1, batch + 1) if batch % size == 0 and size * longest <= tokens_per_pass]
+    return min(sizes, key=count_cost, default=1)
 
 
 def describe_trainer(student: Student, spec: OptimizerSpec, output_dir: Path, seed: int) -> dict[str, Any]:

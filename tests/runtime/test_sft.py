@@ -14,6 +14,7 @@ from exgrpo_runtime.sft import build_examples, run_sft_stage
 from exgrpo_runtime.student import load_for_stage, load_student
 from exgrpo_runtime.training import (
     Example,
+    choose_cheapest_micro_batch,
     choose_micro_batch,
     collate_examples,
     count_tokens_per_pass,
@@ -161,6 +162,14 @@ def test_micro_batches_divide_the_step_and_fit_a_pass(rows, longest, expected):
     assert choose_micro_batch(rows, longest, 16_384) == expected
 
 
+def test_micro_batches_are_chosen_for_little_padding():
+    cpu = torch.device("cpu")
+    # Two steps of four: halves of equal length need two passes each, and no padding.
+    assert choose_cheapest_micro_batch([10, 10, 400, 400] * 2, 4, 99_999, cpu) == 2
+    assert choose_cheapest_micro_batch([10, 10, 12, 12] * 2, 4, 99_999, cpu) == 4
+    assert choose_cheapest_micro_batch([10, 10, 12, 12] * 2, 4, 20, cpu) == 1
+
+
 def test_a_pass_holds_fewer_tokens_of_a_larger_student(tmp_path):
     sizes = [{"layers": 1, "width": 32}, {"layers": 2, "width": 32}, {"layers": 2, "width": 64}]
     counts = []
@@ -209,6 +218,24 @@ def test_a_batch_larger_than_all_examples_is_one_step(tmp_path):
     stage = make_sft(batch=64, mix={"drills": 1.0})
     context = make_context(tmp_path, make_artifact(stage), num_rows=5)
     assert run_sft_stage(stage, context)["steps"] == 1
+
+
+@pytest.mark.parametrize("micro", [1, 2])
+def test_micro_batches_change_nothing(tmp_path, monkeypatch, micro):
+    stage = make_sft(mix={"lesson": 0.5, "drills": 0.5}, epochs=2, batch=4)
+    contexts = [make_context(tmp_path / name, make_artifact(stage)) for name in "ab"]
+    monkeypatch.setattr("exgrpo_runtime.sft.choose_cheapest_micro_batch", lambda *_: 4)
+    whole = run_sft_stage(stage, contexts[0])
+    monkeypatch.setattr("exgrpo_runtime.sft.choose_cheapest_micro_batch", lambda *_: micro)
+    parts = run_sft_stage(stage, contexts[1])
+    assert parts["steps"] == whole["steps"] == 6
+    one, two = (read_lines(context.work / "metrics.jsonl") for context in contexts)
+    assert [line["loss"] for line in two] == pytest.approx([line["loss"] for line in one], rel=1e-4)
+    models = [
+        load_student(context.work / "student", context.manifest.models["tiny"]).model for context in contexts
+    ]
+    for a, b in zip(*(model.parameters() for model in models), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-5)
 
 
 def test_the_schedule_and_the_warm_up_are_followed(tmp_path):
