@@ -11,6 +11,7 @@ from exgrpo_specs.quickstart.problems import (
     LARGEST,
     calculate,
     generate_splits,
+    list_parts,
     parse_problem,
     write_equations,
 )
@@ -30,7 +31,8 @@ def read_problems(rows: list[dict[str, Any]]) -> list[Any]:
 def test_sizes_and_fields(splits: dict[str, list[dict[str, Any]]]) -> None:
     assert {name: len(rows) for name, rows in splits.items()} == SIZES
     for row in splits["train"]:
-        assert set(row) == {"question", "solution", "answer", "persona", "facts"}
+        assert {"question", "solution", "answer", "persona", "facts"} <= set(row)
+        assert {"part", "part_solution", "part_answer"} <= set(row)
 
 
 def test_no_problem_occurs_twice_by_signature_or_wording(splits: dict[str, list[dict[str, Any]]]) -> None:
@@ -43,6 +45,24 @@ def test_no_other_row_is_a_counterfactual_of_a_test_row(splits: dict[str, list[d
     held_out = {problem.family for problem in read_problems(splits["test"])}
     for name in ("train", "practice"):
         assert held_out.isdisjoint(problem.family for problem in read_problems(splits[name]))
+
+
+def test_no_beginning_of_a_story_is_a_test_row_or_its_counterfactual(
+    splits: dict[str, list[dict[str, Any]]],
+) -> None:
+    held_out = {problem.family for problem in read_problems(splits["test"])}
+    for name in ("train", "practice"):
+        for problem in read_problems(splits[name]):
+            assert held_out.isdisjoint(part.family for part in list_parts(problem))
+
+
+def test_part_of_a_row_is_a_beginning_of_its_story(splits: dict[str, list[dict[str, Any]]]) -> None:
+    for row in splits["practice"]:
+        problem, part = parse_problem(row["question"]), parse_problem(row["part"])
+        assert problem is not None
+        assert part is not None
+        assert part in list_parts(problem)[:-1]
+        assert part.answer == row["part_answer"]
 
 
 def test_same_arguments_give_the_same_rows_and_seeds_differ() -> None:

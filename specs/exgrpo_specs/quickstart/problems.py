@@ -2,9 +2,9 @@
 
 A problem is a start and two or three changes (add, take away, multiply). Its *signature* is those numbers and
 operations, without names, things and phrases; no signature and no question text occurs twice in all splits
-together, so train and test share no problem. Nor does any other row differ from a test row in its last number
-alone (they are of different *families*), so a counterfactual probe is never a held-out problem either
-(`tests/specs/test_problems.py` checks all three).
+together, so train and test share no problem. Nor does any other row, or the beginning of its story, differ from a
+test row in its last number alone (they are of different *families*), so neither a counterfactual probe nor a
+question about a part of a story is ever a held-out problem (`tests/specs/test_problems.py` checks all of it).
 
 Worked solutions come from two personas. A *careful* one writes every result (`5+5=10 10-2=8`), a *sketchy*
 one names the changes and skips the results (`Use +5, -2.`). Which of the two a row gets is a coin toss that
@@ -146,8 +146,8 @@ def parse_problem(text: str) -> Problem | None:
 def _draw_problem(rng: random.Random) -> Problem:
     name, friend = rng.sample(NAMES, 2)
     steps: list[Step] = []
-    start = count = rng.randint(2, 20)
-    for _ in range(rng.choice((2, 3))):
+    start = count = rng.randint(2, 12)
+    for _ in range(rng.choice((2, 3, 3))):
         # No count below 2: then taking one away more or less, as a counterfactual does, always leaves some.
         operators: list[Operator] = ["+"] * 4
         if count > 4:
@@ -158,7 +158,7 @@ def _draw_problem(rng: random.Random) -> Problem:
         number = (
             rng.randint(2, 3)
             if operator == "*"
-            else rng.randint(2, 9 if operator == "+" else min(9, count - 2))
+            else rng.randint(2, 6 if operator == "+" else min(6, count - 2))
         )
         phrase = rng.choice(PHRASES[operator]).replace("{friend}", friend)
         steps.append(Step(operator, number, phrase))
@@ -187,13 +187,28 @@ def _write_solution(problem: Problem, careful: bool) -> str:
     return f"Use {', '.join(f'{step.operator}{step.number}' for step in problem.steps)}."
 
 
+def list_parts(problem: Problem) -> tuple[Problem, ...]:
+    """The story told up to each of its steps; the problem itself is the last part."""
+    return tuple(problem._replace(steps=problem.steps[:length]) for length in range(1, len(problem.steps) + 1))
+
+
+def _write_part(rng: random.Random, problem: Problem, careful: bool) -> dict[str, Any]:
+    """The story up to an earlier step, as a question of its own."""
+    part = rng.choice(list_parts(problem)[:-1])
+    return {
+        "part": part.tell_question(),
+        "part_solution": _write_solution(part, careful),
+        "part_answer": part.answer,
+    }
+
+
 def _write_facts(rng: random.Random, count: int = 6) -> str:
     """True equations of the kind that occurs in the chains, packed into one text."""
     facts = []
     for _ in range(count):
         operator: Operator = rng.choice(("+", "+", "-", "-", "*"))
-        left = rng.randint(2, 20) if operator == "*" else rng.randint(2, LARGEST - 9)
-        right = rng.randint(2, 3) if operator == "*" else rng.randint(2, min(9, left))
+        left = rng.randint(2, 10) if operator == "*" else rng.randint(2, LARGEST - 6)
+        right = rng.randint(2, 3) if operator == "*" else rng.randint(2, min(6, left))
         facts.append(f"{left}{operator}{right}={calculate(left, operator, right)}")
     return " ".join(facts)
 
@@ -211,7 +226,8 @@ def generate_splits(
         sketchy: Share of the solutions that skip results, 0..1; the rest are careful.
 
     Returns:
-        Split name -> rows {question, solution, answer, persona, facts}; `facts` are a few true equations.
+        Split name -> rows {question, solution, answer, persona, facts, part, part_solution, part_answer}. `facts` are a
+        few true equations; `part` asks for the count before the end of the same story.
 
     Raises:
         ValueError: A size is negative, `sketchy` is no share, or more rows are asked for than can differ.
@@ -230,7 +246,7 @@ def generate_splits(
             problem = next(problems)
             if split == "test":
                 held_out.add(problem.family)
-            elif problem.family in held_out:
+            elif any(part.family in held_out for part in list_parts(problem)):
                 continue
             careful = rng.random() >= sketchy
             rows.append(
@@ -240,6 +256,7 @@ def generate_splits(
                     "answer": problem.answer,
                     "persona": "careful" if careful else "sketchy",
                     "facts": _write_facts(rng),
+                    **_write_part(rng, problem, careful),
                 }
             )
     return splits
