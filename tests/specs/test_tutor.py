@@ -100,11 +100,11 @@ def test_every_slip_is_in_an_equation_of_the_problems_own_chain() -> None:
         for rule in RULES:
             # A reversal undoes the steps first; the chain itself is its check.
             rationale = tutor.explain(problem, rule).rationale.rpartition("Check: ")[2]
-            count, false = problem.start, []
+            count, false = problem.start, set()
             for step in problem.steps:
                 found = re.search(rf"(?<!\d){count}{re.escape(step.operator)}{step.number}=(\d+)", rationale)
                 if found and int(found[1]) != calculate(count, step.operator, step.number):
-                    false.append(found[0])
+                    false.add(found[0])
                 count = calculate(count, step.operator, step.number)
             assert len(false) == 1, (row["question"], rule, rationale)
 
