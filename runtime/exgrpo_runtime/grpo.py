@@ -1,4 +1,4 @@
-"""The `grpo` stage: ExGRPO over probe dialogues (arXiv 2603.19266, section 4, Eq. 5 to 8).
+"""The `grpo` stage: ExGRPO over probe dialogues (section 4 of arXiv 2603.19266).
 
 The policy loss and the KL are TRL's; the rollouts, the reward and the advantages are ours, and so is the
 auxiliary loss. Departures from the paper: 1. Eq. 8 is a mean over target tokens, not a sum, so its weight

@@ -42,6 +42,7 @@ from exgrpo_runtime.training import (  # noqa: E402
     describe_trainer,
     hush_deprecations,
     trim_example,
+    use_one_device,
 )
 
 NO_PROBE = "no-probe"
@@ -230,7 +231,7 @@ def _build_config(
     batch = min(stage.batch, len(examples))
     lengths = [len(example.input_ids) for example in examples]
     micro = choose_cheapest_micro_batch(lengths, batch, count_tokens_per_pass(student), student.device)
-    return SFTConfig(
+    config = SFTConfig(
         **describe_trainer(student, stage.optimizer, work, seed),
         num_train_epochs=1,
         per_device_train_batch_size=micro,
@@ -242,6 +243,7 @@ def _build_config(
         max_length=None,
         packing=False,
     )
+    return use_one_device(config)
 
 
 class _SupervisedTrainer(SFTTrainer):

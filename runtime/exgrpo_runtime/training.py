@@ -144,6 +144,13 @@ def describe_trainer(student: Student, spec: OptimizerSpec, output_dir: Path, se
     }
 
 
+def use_one_device(config: Any) -> Any:
+    """The trainer config, held to one GPU: with several in sight TRL refuses to start without a launcher."""
+    if config.n_gpu > 1:
+        config._n_gpu = 1
+    return config
+
+
 @contextmanager
 def hush_deprecations() -> Iterator[None]:
     """Hides what transformers and TRL say about each other's settings; no other warning."""

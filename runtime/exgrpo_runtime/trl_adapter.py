@@ -34,6 +34,7 @@ from exgrpo_runtime.training import (  # noqa: E402
     collate_examples,
     count_tokens_per_pass,
     describe_trainer,
+    use_one_device,
 )
 
 
@@ -121,7 +122,7 @@ def build_config(
     group = sum(stage.group.values())
     rows = stage.items * group
     micro = choose_micro_batch(rows, longest, count_tokens_per_pass(student))
-    return GRPOConfig(
+    config = GRPOConfig(
         **describe_trainer(student, stage.optimizer, work, seed),
         max_steps=stage.steps,
         per_device_train_batch_size=micro,
@@ -143,6 +144,7 @@ def build_config(
         shuffle_dataset=False,
         log_completions=False,
     )
+    return use_one_device(config)
 
 
 class ExGrpoTrainer(GRPOTrainer):

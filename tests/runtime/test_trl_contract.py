@@ -9,8 +9,8 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("trl")
 
 from exgrpo_artifact.errors import InternalError
-from exgrpo_artifact.manifest import Lora
-from exgrpo_runtime.student import attach_lora, load_for_stage, load_student, save_student
+from exgrpo_artifact.manifest import Lora, Optimizer
+from exgrpo_runtime.student import Student, attach_lora, load_for_stage, load_student, save_student
 from exgrpo_runtime.training import Example
 from exgrpo_runtime.trl_adapter import (
     Callbacks,
@@ -32,18 +32,21 @@ BATCH = TrainingBatch(PROMPTS, COMPLETIONS, MASKS, ADVANTAGES)
 AUX = [Example([5, 6, 7, 8, 9], [-100, -100, -100, 8, 9]), Example([9, 40, 41], [-100, -100, 41])]
 
 
-def make_trainer(
-    tmp_path, stage=None, *, batch=BATCH, lora=None, aux=(), reports=None, micro=None, saved=True
-) -> ExGrpoTrainer:
-    """A trainer over a student that is on disk, whose rollouts are given."""
-    stage = stage or make_grpo(items=2, group={"full": 2}, steps=1)
+def make_student(tmp_path, stage, lora=None) -> Student:
+    """A student that is on disk, with its adapter if any."""
     artifact = make_artifact(stage, lora=lora)
-    context = make_context(tmp_path, artifact)
-    student = load_for_stage(context)
-    if saved:
-        save_student(student, tmp_path / "start")
-        student = load_student(tmp_path / "start", artifact.manifest.models["tiny"])
+    save_student(load_for_stage(make_context(tmp_path, artifact)), tmp_path / "start")
+    student = load_student(tmp_path / "start", artifact.manifest.models["tiny"])
     attach_lora(student)
+    return student
+
+
+def make_trainer(
+    tmp_path, stage=None, *, batch=BATCH, lora=None, aux=(), reports=None, micro=None, student=None
+) -> ExGrpoTrainer:
+    """A trainer whose rollouts are given."""
+    stage = stage or make_grpo(items=2, group={"full": 2}, steps=1)
+    student = student or make_student(tmp_path, stage, lora)
     config = build_config(stage, student, 16, 2, tmp_path / "trainer", 0)
     if micro:
         rows = stage.items * sum(stage.group.values())
@@ -232,11 +235,26 @@ def test_kl_is_to_the_student_at_the_start_of_the_stage(tmp_path, lora):
     assert reports[2].kl > reports[1].kl / 10
 
 
+@pytest.mark.parametrize("kl", [0.0, 0.1])
+def test_the_saved_student_is_the_trained_policy(tmp_path, kl):
+    stage = make_grpo(group={"full": 2}, steps=3, kl=kl, optimizer=Optimizer(lr=0.05))
+    lora = Lora(rank=4, alpha=8)
+    student = make_student(tmp_path, stage, lora)
+    trainer = make_trainer(tmp_path, stage, student=student)
+    ids = torch.tensor([PROMPTS[0] + COMPLETIONS[0]])
+    start = trainer.model(input_ids=ids).logits.detach()
+    trainer.train()
+    end = trainer.model.eval()(input_ids=ids).logits.detach()
+    assert (end - start).abs().max() > 1e-3
+    save_student(student, tmp_path / "saved")
+    saved = load_student(tmp_path / "saved", make_artifact(stage, lora=lora).manifest.models["tiny"])
+    with torch.no_grad():
+        torch.testing.assert_close(saved.model(input_ids=ids).logits, end, rtol=1e-4, atol=1e-5)
+
+
 def test_a_student_changed_in_memory_is_refused_as_its_own_reference(tmp_path):
     stage = make_grpo(group={"full": 2}, steps=1, kl=0.1)
-    context = make_context(tmp_path, make_artifact(stage))
-    save_student(load_for_stage(context), tmp_path / "start")
-    student = load_student(tmp_path / "start", context.manifest.models["tiny"])
+    student = make_student(tmp_path, stage)
     with torch.no_grad():
         next(student.model.parameters()).add_(1.0)
     config = build_config(stage, student, 16, 2, tmp_path / "trainer", 0)
