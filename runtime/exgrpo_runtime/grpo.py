@@ -1,9 +1,10 @@
 """The `grpo` stage: ExGRPO over probe dialogues (section 4 of arXiv 2603.19266).
 
-The policy loss and the KL are TRL's; the rollouts, the reward and the advantages are ours, and so is the
-auxiliary loss. Departures from the paper: 1. Eq. 8 is a mean over target tokens, not a sum, so its weight
-does not depend on the lengths of dialogues. 2. A scenario may be its own baseline; see
-exgrpo_runtime.advantages.
+The policy loss and the KL are TRL's; the rollouts, the reward, the advantages and the auxiliary loss are ours.
+Departures from the paper:
+
+1. Eq. 8 is a mean over target tokens, not a sum, so its weight does not depend on the lengths of dialogues.
+2. A scenario may be its own baseline; see exgrpo_runtime.advantages.
 """
 
 from __future__ import annotations
