@@ -34,6 +34,7 @@ from exgrpo_runtime.training import (  # noqa: E402
     collate_examples,
     count_tokens_per_pass,
     describe_trainer,
+    split_by_length,
     use_one_device,
 )
 
@@ -220,6 +221,48 @@ class ExGrpoTrainer(GRPOTrainer):
             rows["advantages"] = rows["advantages"] * (kept / total)
         return {**output, **rows}
 
+    def _get_per_token_logps_and_entropies(
+        self,
+        model: Any,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        logits_to_keep: int,
+        *rest: Any,
+        compute_aux_loss: bool = False,
+        **settings: Any,
+    ) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
+        """TRL's, over parts of like length instead of all rows at the width of the longest.
+
+        Dialogues of one step differ in length by a factor of five; most of the width would be padding. Rows
+        that are padded on the left are left to TRL, and so are mixtures of experts, whose loss is of the
+        whole batch.
+        """
+        forward = super()._get_per_token_logps_and_entropies
+        if compute_aux_loss or not bool(attention_mask[:, 0].all()):
+            return forward(
+                model,
+                input_ids,
+                attention_mask,
+                logits_to_keep,
+                *rest,
+                compute_aux_loss=compute_aux_loss,
+                **settings,
+            )
+        lengths = attention_mask.sum(1).tolist()
+        parts = split_by_length(lengths, input_ids.device)
+        num_before = input_ids.shape[1] - logits_to_keep
+        all_logps: list[torch.Tensor] = []
+        all_entropies: list[torch.Tensor] = []
+        for part in parts:
+            width = lengths[part[-1]]
+            ids, mask = input_ids[part, :width], attention_mask[part, :width]
+            logps, entropies, _ = forward(model, ids, mask, width - num_before, *rest, **settings)
+            all_logps.append(logps)
+            all_entropies += [] if entropies is None else [entropies]
+        places = torch.tensor([row for part in parts for row in part], device=input_ids.device).argsort()
+        joined = _join_rows(all_logps, logits_to_keep, places)
+        return joined, _join_rows(all_entropies, logits_to_keep, places) if all_entropies else None, None
+
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
@@ -276,6 +319,13 @@ class ExGrpoTrainer(GRPOTrainer):
 
     def _send_telemetry(self) -> None:
         """Nothing: training reports to nobody."""
+
+
+def _join_rows(pieces: Sequence[torch.Tensor], width: int, places: torch.Tensor) -> torch.Tensor:
+    """The pieces' rows at `places`, widened with the 0 that TRL gives padding."""
+    return torch.cat([torch.nn.functional.pad(piece, (0, width - piece.shape[1])) for piece in pieces])[
+        places
+    ]
 
 
 def pass_advantage(advantage: list[float], **_: Any) -> list[float]:

@@ -18,6 +18,7 @@ from exgrpo_runtime.training import (
     choose_micro_batch,
     collate_examples,
     count_tokens_per_pass,
+    split_by_length,
     trim_example,
 )
 from tests.runtime.factory import make_artifact, make_context, make_probes, make_rows, make_sft, read_lines
@@ -168,6 +169,16 @@ def test_micro_batches_are_chosen_for_little_padding():
     assert choose_cheapest_micro_batch([10, 10, 400, 400] * 2, 4, 99_999, cpu) == 2
     assert choose_cheapest_micro_batch([10, 10, 12, 12] * 2, 4, 99_999, cpu) == 4
     assert choose_cheapest_micro_batch([10, 10, 12, 12] * 2, 4, 20, cpu) == 1
+
+
+def test_rows_of_like_length_are_read_together():
+    cpu = torch.device("cpu")
+    assert split_by_length([500, 10, 510, 12], cpu) == [[1, 3], [0, 2]]
+    assert split_by_length([10, 12, 11], cpu) == [[0, 2, 1]]
+    parts = split_by_length([1000 * row for row in range(1, 17)], cpu)
+    assert sorted(row for part in parts for row in part) == list(range(16))
+    assert len(parts) == 8
+    assert split_by_length([5], cpu) == [[0]]
 
 
 def test_a_pass_holds_fewer_tokens_of_a_larger_student(tmp_path):

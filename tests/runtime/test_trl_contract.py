@@ -180,6 +180,26 @@ def test_log_probabilities_are_those_of_the_unpadded_dialogue(tmp_path):
         assert logps[row, : len(expected)].tolist() == pytest.approx(expected, abs=1e-4)
 
 
+def test_parts_of_like_length_give_what_the_whole_batch_gives(tmp_path, monkeypatch):
+    trainer = make_trainer(tmp_path)
+    long = TrainingBatch(
+        PROMPTS, [ids * 20 if row == 2 else ids for row, ids in enumerate(COMPLETIONS)], [[]] * 4, ADVANTAGES
+    )
+    rows = [prompt[-2:] + ids for prompt, ids in zip(PROMPTS, long.completion_ids, strict=True)]
+    width = max(map(len, rows))
+    ids = torch.tensor([row + [0] * (width - len(row)) for row in rows])
+    mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows])
+    monkeypatch.setattr("exgrpo_runtime.training.PASS_TOKENS", {"cpu": 1})
+    forward = trainer._get_per_token_logps_and_entropies
+    parts = forward(trainer.model, ids, mask, width - 2, compute_entropy=True)
+    whole = super(ExGrpoTrainer, trainer)._get_per_token_logps_and_entropies(
+        trainer.model, ids, mask, width - 2, compute_entropy=True
+    )
+    for part, expected in zip(parts[:2], whole[:2], strict=True):
+        torch.testing.assert_close(part, expected, rtol=1e-5, atol=1e-5)
+    assert whole[1].abs().sum() > 0
+
+
 def test_bnpo_is_the_sum_over_all_trained_tokens_of_the_step(tmp_path):
     dapo, _ = run_step(tmp_path / "dapo", make_grpo(group={"full": 2}, steps=1, loss="dapo"))
     bnpo, _ = run_step(tmp_path / "bnpo", make_grpo(group={"full": 2}, steps=1, loss="bnpo"))
