@@ -56,6 +56,8 @@ class Result(NamedTuple):
     seconds: float
     """Wall time of the stage `train`."""
     amount: str
+    memory: float
+    """Peak of the largest process so far, GiB."""
 
     @property
     def gain(self) -> float:
@@ -161,32 +163,65 @@ def read_score(run: Path, after: str) -> Score:
     return Score(line["mean"], line["low"], line["high"])
 
 
+def find_arm_dir(shared: Path, arm: Arm) -> Path:
+    """Where the arm of a seed runs."""
+    return shared.with_name(f"{shared.name}-{ARMS.index(arm)}")
+
+
 def run_arm(plan: Plan, shared: Path, arm: Arm, seed: int, amount: float) -> Result:
     """One arm from the shared warm-up on."""
-    run = shared.with_name(f"{shared.name}-{ARMS.index(arm)}")
+    run = find_arm_dir(shared, arm)
     shutil.rmtree(run, ignore_errors=True)
     shutil.copytree(shared, run)
     run_spec(plan, run, seed, arm.write(plan, amount), "--resume")
     shown = f"{amount:.0f} steps" if arm.unit == "steps" else f"{amount:.1f} epochs"
     seconds = float(read_stage(run, "train")["seconds"])
-    return Result(seed, arm.name, read_score(run, "warmup"), read_score(run, "train"), seconds, shown)
+    return Result(
+        seed, arm.name, read_score(run, "warmup"), read_score(run, "train"), seconds, shown, measure_peak()
+    )
 
 
 def run_seed(plan: Plan, runs: Path, seed: int) -> Iterator[Result]:
-    """Every arm of a seed, the spec's own first."""
+    """Every arm of a seed, the spec's own first; arms that an earlier call finished in `runs` are read."""
     shared = runs / f"seed-{seed}"
-    run_spec(plan, shared, seed, (), "--stage", "warmup")
-    own = run_arm(plan, shared, ARMS[0], seed, plan.train["steps"])
-    yield own
-    warmup_seconds = float(read_stage(shared, "warmup")["seconds"])
-    for arm in ARMS[1:]:
-        # A first guess: as many steps, or the warm-up's speed.
-        epochs = plan.warmup["epochs"] * own.seconds / warmup_seconds
-        amount = plan.train["steps"] if arm.unit == "steps" else epochs
-        result = run_arm(plan, shared, arm, seed, amount)
-        if abs(result.seconds / own.seconds - 1) > TOLERANCE:
-            result = run_arm(plan, shared, arm, seed, amount * own.seconds / result.seconds)
+    run_spec(plan, shared, seed, (), "--stage", "warmup", "--resume")
+    own: Result | None = None
+    for arm in ARMS:
+        kept = find_arm_dir(shared, arm) / "arm.json"
+        if kept.is_file():
+            result = read_result(kept)
+        else:
+            result = run_timed_arm(plan, shared, arm, seed, own)
+            kept.write_text(json.dumps(result), encoding="utf-8")
+        own = own or result
         yield result
+
+
+def read_result(path: Path) -> Result:
+    """A result that an earlier call left."""
+    seed, name, before, after, seconds, amount, memory = json.loads(path.read_text(encoding="utf-8"))
+    return Result(seed, name, Score(*before), Score(*after), seconds, amount, memory)
+
+
+def run_timed_arm(plan: Plan, shared: Path, arm: Arm, seed: int, own: Result | None) -> Result:
+    """The arm at the wall time of the spec's own; run once more where the first guess of its length is off."""
+    if own is None:
+        return run_arm(plan, shared, arm, seed, plan.train["steps"])
+    amount = plan.train["steps"] if arm.unit == "steps" else guess_epochs(plan, shared, own.seconds)
+    result = run_arm(plan, shared, arm, seed, amount)
+    if abs(result.seconds / own.seconds - 1) <= TOLERANCE:
+        return result
+    return run_arm(plan, shared, arm, seed, amount * own.seconds / result.seconds)
+
+
+def guess_epochs(plan: Plan, shared: Path, seconds: float) -> float:
+    """Passes of supervised fine-tuning that take so long, by the pace of the warm-up's steps and its set-up."""
+    (metrics,) = (shared / "stages").glob("[0-9][0-9]-warmup/metrics.jsonl")
+    lines = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
+    stepping = sum(float(line["seconds"]) for line in lines)
+    set_up = float(read_stage(shared, "warmup")["seconds"]) - stepping
+    epochs: float = plan.warmup["epochs"] * (seconds - set_up) / stepping
+    return epochs
 
 
 # --- the page ---------------------------------------------------------------------------------------------
@@ -208,7 +243,7 @@ def write_table(results: Sequence[Result]) -> str:
         f"| {r.seed} | {r.arm} | {r.before} | {r.after} | {r.gain:+.1f} | {r.seconds:.0f} | {r.amount} |"
         for r in results
     ]
-    return "\n".join([*lines, "", *summarize(results), "", *describe_machine()]) + "\n"
+    return "\n".join([*lines, "", *summarize(results), "", *describe_machine(results)]) + "\n"
 
 
 def summarize(results: Sequence[Result]) -> list[str]:
@@ -228,16 +263,21 @@ def summarize(results: Sequence[Result]) -> list[str]:
     return lines
 
 
-def describe_machine() -> list[str]:
-    """Versions and machine, without names."""
-    versions = ", ".join(f"{name} {metadata.version(name)}" for name in VERSIONS)
+def measure_peak() -> float:
+    """Memory of the largest process that this one has started, GiB."""
     # Linux counts in KiB, macOS in bytes.
     unit = 1024**3 if sys.platform == "darwin" else 1024**2
-    memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / unit
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / unit
+
+
+def describe_machine(results: Sequence[Result]) -> list[str]:
+    """Versions and machine, without names."""
+    versions = ", ".join(f"{name} {metadata.version(name)}" for name in VERSIONS)
     threads = os.environ.get("OMP_NUM_THREADS", "not set")
+    peak = max(result.memory for result in results)
     return [
         f"Python {platform.python_version()}, {versions}; {os.cpu_count()} CPU cores ({platform.machine()}), "
-        f"OMP_NUM_THREADS {threads}; largest process {memory:.1f} GiB."
+        f"OMP_NUM_THREADS {threads}; largest process {peak:.1f} GiB."
     ]
 
 
@@ -247,7 +287,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--runs", type=Path, help="Where the runs go. [default: a temporary directory]")
+    parser.add_argument(
+        "--runs",
+        type=Path,
+        help="Where the runs go and are kept; finished arms in it are read, not run. [default: a temporary directory]",
+    )
     parser.add_argument("--results", type=Path, default=RESULTS)
     options = parser.parse_args()
     results: list[Result] = []

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from exgrpo_compiler.diagnostics import Diagnostic
+from exgrpo_compiler.hints import find_hint
 from exgrpo_compiler.source import Span
 
 _TAB_WIDTH = 4
@@ -71,7 +72,7 @@ def convert_to_lsp(diagnostic: Diagnostic) -> dict[str, object]:
         "source": "exgrpo",
         "message": diagnostic.message,
         "relatedInformation": related,
-        "data": {"hint": diagnostic.hint},
+        "data": {"hint": find_hint(diagnostic)},
     }
 
 
@@ -107,8 +108,9 @@ def _render_diagnostic(diagnostic: Diagnostic, color: bool) -> str:
         places.setdefault((mark.span.source.name, _get_line_number(mark.span)), []).append(mark)
     for together in places.values():
         lines.extend(_render_place(together, gutter, color))
-    if diagnostic.hint is not None:
-        lines.append(f"{' ' * gutter} = hint: {_clean(diagnostic.hint)}")
+    hint = find_hint(diagnostic)
+    if hint is not None:
+        lines.append(f"{' ' * gutter} = hint: {_clean(hint)}")
     return "\n".join(lines)
 
 

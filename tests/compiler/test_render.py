@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -160,3 +161,15 @@ def test_json_speaks_the_language_server_protocol() -> None:
         ],
         "data": {"hint": "h"},
     }
+
+
+def test_every_error_of_the_golden_cases_has_a_hint() -> None:
+    golden = Path(__file__).resolve().parents[1] / "golden"
+    without = [
+        first
+        for page in golden.rglob("*.md")
+        for block in re.findall(r"```diagnostics\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+        for first, *rest in (part.split("\n") for part in re.split(r"\n(?=error\[|warning\[)", block))
+        if first.startswith("error[") and not any(" = hint: " in line for line in rest)
+    ]
+    assert without == []

@@ -12,14 +12,8 @@ from exgrpo_artifact.errors import InternalError
 from exgrpo_artifact.manifest import Lora, Optimizer
 from exgrpo_runtime.student import Student, attach_lora, load_for_stage, load_student, save_student
 from exgrpo_runtime.training import Example
-from exgrpo_runtime.trl_adapter import (
-    Callbacks,
-    ExGrpoTrainer,
-    TrainingBatch,
-    align_prompts,
-    build_config,
-    check_batch,
-)
+from exgrpo_runtime.training_batch import TrainingBatch, align_prompts, check_batch
+from exgrpo_runtime.trl_adapter import Callbacks, ExGrpoTrainer, build_config
 from tests.runtime.factory import make_artifact, make_context, make_grpo
 
 pytestmark = pytest.mark.train
