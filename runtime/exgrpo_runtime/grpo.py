@@ -1,7 +1,7 @@
 """The `grpo` stage: ExGRPO over probe dialogues (section 4 of arXiv 2603.19266).
 
-The policy loss and the KL are TRL's; the rollouts, the reward, the advantages and the auxiliary loss are ours.
-Departures from the paper:
+The policy loss and the KL are TRL's; the rollouts, the reward, the advantages and the auxiliary loss are
+ours. Departures from the paper:
 
 1. Eq. 8 is a mean over target tokens, not a sum, so its weight does not depend on the lengths of dialogues.
 2. A scenario may be its own baseline; see exgrpo_runtime.advantages.
@@ -27,7 +27,8 @@ from exgrpo_runtime.scoring import ScoredGroup, build_batch, find_changes, score
 from exgrpo_runtime.sft import draw_example
 from exgrpo_runtime.student import Student, attach_lora, load_for_stage, load_student, save_student
 from exgrpo_runtime.training import Example, MetricsLog, hush_deprecations
-from exgrpo_runtime.trl_adapter import Callbacks, ExGrpoTrainer, StepFigures, TrainingBatch, build_config
+from exgrpo_runtime.training_batch import TrainingBatch
+from exgrpo_runtime.trl_adapter import Callbacks, ExGrpoTrainer, StepFigures, build_config
 
 ROWS_MEASURED = 64
 """Rows whose longest possible dialogue decides how a step is divided into passes."""

@@ -18,7 +18,7 @@ from exgrpo_runtime.context import Context
 from exgrpo_runtime.judge import score_judgements
 from exgrpo_runtime.rollout_plans import Question, VoidRollout
 from exgrpo_runtime.rollouts import Member, SampledRollout, build_record
-from exgrpo_runtime.trl_adapter import TrainingBatch
+from exgrpo_runtime.training_batch import TrainingBatch
 
 CHANGE = 1e-6
 """Advantages that differ by less are the same."""
