@@ -35,7 +35,7 @@ golden: $(VENV)/.dev ## rewrite the expected diagnostics of tests/golden; read t
 	UPDATE_GOLDEN=1 $(PYTEST) tests/test_golden.py
 
 fuzz: $(VENV)/.dev ## property tests with many more examples
-	HYPOTHESIS_PROFILE=fuzz $(PYTEST) -n $(WORKERS) -k "property or fuzz" tests
+	$(PYTEST) -n $(WORKERS) -m hypothesis --hypothesis-profile=fuzz tests
 
 bench: $(VENV)/.dev ## the quickstart over three seeds beside its controls; writes benchmarks/results/
 	$(BIN)/python benchmarks/quickstart_seeds.py

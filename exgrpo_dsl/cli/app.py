@@ -45,7 +45,13 @@ for _command in (check, compile_, run, report, doctor):
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs one command and exits with its code."""
-    sys.exit(run_command(arguments))
+    code = run_command(arguments)
+    if code == EXIT_INTERRUPTED:
+        # Python ends itself by the signal, not by our code, where Ctrl-C fell into an `exec` of a library.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def run_command(arguments: list[str] | None = None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -26,6 +27,16 @@ class TeacherServer:
     def env(self) -> dict[str, str]:
         """The variables that specs of this project read."""
         return {"TEACHER_BASE_URL": self.url, "TEACHER_API_KEY": "sk-planted-key-1f2e3d"}
+
+
+class _PatientServer(ThreadingHTTPServer):
+    """Clients that are killed in the middle of a request are no news here."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
 
 @contextmanager
@@ -68,8 +79,7 @@ def serve_teacher(answer: Answer, *, before: Callable[[int], None] | None = None
         def log_message(self, format: str, *args: object) -> None:
             """Keeps the test's output clean."""
 
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    http.daemon_threads = True
+    http = _PatientServer(("127.0.0.1", 0), Handler)
     server = TeacherServer(f"http://127.0.0.1:{http.server_address[1]}/v1")
     thread = threading.Thread(target=http.serve_forever, daemon=True)
     thread.start()

@@ -189,7 +189,9 @@ def _write_solution(problem: Problem, careful: bool) -> str:
 
 def list_parts(problem: Problem) -> tuple[Problem, ...]:
     """The story told up to each of its steps; the problem itself is the last part."""
-    return tuple(problem._replace(steps=problem.steps[:length]) for length in range(1, len(problem.steps) + 1))
+    return tuple(
+        problem._replace(steps=problem.steps[:length]) for length in range(1, len(problem.steps) + 1)
+    )
 
 
 def _write_part(rng: random.Random, problem: Problem, careful: bool) -> dict[str, Any]:
