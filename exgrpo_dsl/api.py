@@ -8,14 +8,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from exgrpo_artifact.storage import MANIFEST, REWARD
 from exgrpo_compiler.diagnostics import Diagnostic
 from exgrpo_compiler.pipeline import check_spec, compile_spec
 from exgrpo_compiler.source import Source
 from exgrpo_dsl.errors import UsageError
 from exgrpo_dsl.loading import UnreadableSpecError, load_module, read_source
-from exgrpo_runtime.run_dir import disk_boundary, write_text
+from exgrpo_runtime.run_dir import disk_boundary, read_json, write_text
 
 Files = Mapping[str, str]
+
+NOTHING_WRITTEN = "Nothing was written. Give another -o."
 
 
 class Compiled(NamedTuple):
@@ -59,15 +62,12 @@ def write_artifact(files: Files, target: Path) -> Path:
         UsageError: `target` holds something that is not an artifact.
         DiskError: the disk refuses.
     """
-    if (
-        target.exists()
-        and not (target / "manifest.json").is_file()
-        and (target.is_file() or any(target.iterdir()))
-    ):
-        raise UsageError(f"{target} exists and is not an artifact; it is left alone. Give another -o.")
+    with disk_boundary(target, NOTHING_WRITTEN):
+        if target.exists() and not _is_replaceable(target):
+            raise UsageError(f"{target} exists and is not an artifact; it is left alone. Give another -o.")
     part = target.with_name(f".{target.name}.{os.getpid()}.part")
     old = target.with_name(f".{target.name}.{os.getpid()}.old")
-    with disk_boundary(target):
+    with disk_boundary(target, NOTHING_WRITTEN):
         try:
             part.mkdir(parents=True)
             for name, text in files.items():
@@ -82,6 +82,19 @@ def write_artifact(files: Files, target: Path) -> Path:
                 old.rename(target)
             shutil.rmtree(old, ignore_errors=True)
     return target
+
+
+def _is_replaceable(target: Path) -> bool:
+    """Whether `target` is an empty directory or holds an artifact of ours and nothing else."""
+    if not target.is_dir():
+        return False
+    names = {path.name for path in target.iterdir()}
+    if not names:
+        return True
+    manifest = read_json(target / MANIFEST)
+    return (
+        isinstance(manifest, dict) and "content_hash" in manifest and names <= {MANIFEST, REWARD, "prompts"}
+    )
 
 
 def _read_spec(path: Path) -> Source:

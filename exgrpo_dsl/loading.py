@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from importlib import resources
 from pathlib import Path
 
@@ -12,6 +13,9 @@ LIBRARIES = {"std": "exgrpo_specs.std"}
 """First part of a dotted module name -> the installed Python package that holds its files."""
 
 QUICKSTART = ("exgrpo_specs.quickstart", "word_problems.exg")
+
+
+MAX_BYTES = 16 << 20
 
 
 class UnreadableSpecError(Exception):
@@ -32,9 +36,13 @@ def read_source(path: Path, *, module: str | None = None) -> Source:
     """The file as a Source. `module` is its name in the artifact; by default the file's own name.
 
     Raises:
-        FileNotFoundError, IsADirectoryError, PermissionError: as the system says.
+        OSError: as the system says, or the file is none that could be a spec.
         UnreadableSpecError: the file is not UTF-8.
     """
+    if path.exists() and not path.is_dir() and not path.is_file():
+        raise OSError(errno.EINVAL, "it is no regular file")
+    if path.is_file() and path.stat().st_size > MAX_BYTES:
+        raise OSError(errno.EFBIG, f"it is larger than {MAX_BYTES >> 20} MiB, which no spec is")
     raw = path.read_bytes()
     name = str(path)
     try:

@@ -65,3 +65,8 @@ def test_options_that_the_method_page_names_exist(stage: type) -> None:
     assert named <= set(GrpoStage.model_fields)
     assert {"baseline", "scale", "kl", "aux"} <= named
     assert stage.__doc__
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_placeholder_is_left(page: Path) -> None:
+    assert re.findall(r"^@[A-Z]+@$", page.read_text("utf-8"), re.MULTILINE) == []

@@ -1,5 +1,5 @@
 """`python -m exgrpo_dsl.cli`, the same as `exgrpo`."""
 
-from exgrpo_dsl.cli.app import main
+from exgrpo_dsl.cli import main
 
 main()

@@ -17,6 +17,7 @@ from exgrpo_dsl import __version__
 from exgrpo_dsl.cli.check import check
 from exgrpo_dsl.cli.compile import compile_
 from exgrpo_dsl.cli.doctor import doctor
+from exgrpo_dsl.cli.interrupt import EXIT_INTERRUPTED, was_interrupted
 from exgrpo_dsl.cli.report import report
 from exgrpo_dsl.cli.run import run
 from exgrpo_dsl.errors import UsageError
@@ -26,7 +27,6 @@ ISSUES = "https://github.com/exgrpo/exgrpo/issues"
 
 EXIT_USAGE = 2
 EXIT_BUG = 70
-EXIT_INTERRUPTED = 130
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -43,7 +43,7 @@ for _command in (check, compile_, run, report, doctor):
     cli.add_command(_command)
 
 
-def main(arguments: list[str] | None = None) -> None:
+def run_and_exit(arguments: list[str] | None = None) -> None:
     """Runs one command and exits with its code."""
     code = run_command(arguments)
     if code == EXIT_INTERRUPTED:
@@ -67,7 +67,7 @@ def run_command(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_USAGE
     except (KeyboardInterrupt, click.Abort):
-        print("\ninterrupted", file=sys.stderr)
+        print("interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader went away (`exgrpo check … | head`): nothing is left to tell it.
@@ -78,6 +78,9 @@ def run_command(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except Exception as error:
+        if was_interrupted():  # a library caught the KeyboardInterrupt and raised something of its own
+            print("interrupted", file=sys.stderr)
+            return EXIT_INTERRUPTED
         _report_bug(error)
         return EXIT_BUG
     return result if isinstance(result, int) else 0

@@ -85,6 +85,7 @@ def _run(
     from rich.console import Console
 
     from exgrpo_artifact.storage import read_artifact
+    from exgrpo_dsl.cli.interrupt import raise_on_interrupt
     from exgrpo_runtime.environment import describe_device
     from exgrpo_runtime.progress import TerminalProgress
     from exgrpo_runtime.run import run_artifact
@@ -97,6 +98,7 @@ def _run(
         )
     run_dir = out or _choose_run_dir(manifest.task, resume)
     console = Console(highlight=False, soft_wrap=True)
+    raise_on_interrupt()
     console.print(f"[bold]{manifest.task}[/] on {describe_device()}, writing {run_dir}")
     try:
         result = run_artifact(

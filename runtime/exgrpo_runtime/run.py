@@ -21,6 +21,7 @@ from exgrpo_runtime.report import write_report
 from exgrpo_runtime.rows import load_rows
 from exgrpo_runtime.run_dir import RunDir, disk_boundary, read_json, read_lines, write_json, write_text
 from exgrpo_runtime.store import ReplyStore
+from exgrpo_runtime.teacher import open_teacher
 from exgrpo_runtime.templates import TemplateSet
 
 DATA = "data"
@@ -89,14 +90,13 @@ def run_artifact(
     """
     artifact = read_artifact(artifact_dir)
     require_training()
+    _require_own_directory(out)
     with RunDir(out) as run_dir:
-        if run_dir.holds_run and not resume:
-            raise FileExistsError(
-                f"{out} already holds a run. Go on with it by --resume, or give another --out."
-            )
+        _require_fitting_run(run_dir, artifact, resume)
         with disk_boundary(out):
-            _keep_artifact(artifact_dir, run_dir)
+            # First, so that whatever stands beside it is known to be ours.
             write_json(out / "run.json", _describe_run(artifact, limit, spec))
+            _keep_artifact(artifact_dir, run_dir)
             (out / "result.json").unlink(missing_ok=True)
         state = _State()
         try:
@@ -112,8 +112,56 @@ def run_artifact(
             raise
         failed = sum(int(result.summary.get("failed_requests", 0)) for result in state.results)
         with disk_boundary(out):
-            _write_result(run_dir, state, "done", 5 if failed else 0, None)
+            status = "done" if len(state.results) == len(artifact.manifest.stages) + 1 else "stopped"
+            _write_result(run_dir, state, status, 5 if failed else 0, None)
         return RunResult(out, tuple(state.results), failed)
+
+
+def _require_own_directory(out: Path) -> None:
+    """Refuses a directory that holds anything but a run: stages and artifact are replaced in it."""
+    with disk_boundary(out):
+        if (out / "run.json").exists() or not out.is_dir():
+            return
+        if {path.name for path in out.iterdir()} - {".lock", "stages"} or any(out.glob("stages/*")):
+            raise FileExistsError(
+                f"{out} is not empty and holds no run; it is left alone. Give another --out."
+            )
+
+
+def _require_fitting_run(run_dir: RunDir, artifact: Artifact, resume: bool) -> None:
+    """Refuses to start over a run, and to go on with that of another task."""
+    if not run_dir.holds_run:
+        return
+    out, task = run_dir.path, artifact.manifest.task
+    if not resume:
+        raise FileExistsError(f"{out} already holds a run. Go on with it by --resume, or give another --out.")
+    held = (read_json(out / "run.json") or {}).get("task")
+    if held != task:
+        raise FileExistsError(f"{out} holds a run of task `{held}`, not of `{task}`. Give another --out.")
+
+
+def _require_models(artifact: Artifact) -> None:
+    """Opens every teacher and judge that the stages name, before the first stage spends anything.
+
+    Raises:
+        TeacherError: a variable of the environment is not set, or no such plugin is installed.
+    """
+    manifest = artifact.manifest
+    names = {
+        manifest.probes[stage.probes].teacher for stage in manifest.stages if isinstance(stage, ProbeStage)
+    }
+    graphs = [
+        keep.condition.nodes
+        for stage in manifest.stages
+        if isinstance(stage, ProbeStage)
+        for keep in manifest.probes[stage.probes].keeps
+    ]
+    graphs += [
+        artifact.rewards[stage.reward].nodes for stage in manifest.stages if isinstance(stage, GrpoStage)
+    ]
+    names |= {str(node.params["model"]) for nodes in graphs for node in nodes if "model" in node.params}
+    for name in sorted(names - {manifest.student}):
+        open_teacher(manifest.models[name]).close()
 
 
 def _run_stages(
@@ -126,6 +174,8 @@ def _run_stages(
     until: str | None,
 ) -> None:
     manifest = artifact.manifest
+    if until != DATA:
+        _require_models(artifact)
     data_inputs = hash_data_inputs(manifest, limit)
     rows, result = _run_data_stage(artifact, run_dir, data_inputs, limit, progress)
     state.results.append(result)
@@ -177,6 +227,7 @@ def _run_data_stage(
         return _read_rows(artifact, path), StageResult(
             DATA, DATA, "reused", done["seconds"], done["summary"], path
         )
+    run_dir.drop_stages_from(0, keep=set())
     started = time.monotonic()
     rows: dict[str, dict[str, list[Row]]] = {}
     rejections: list[Rejection] = []

@@ -32,11 +32,22 @@ _DISK_ERRNOS = {
     errno.EPERM: "permission denied",
     errno.ENOTDIR: "a part of the path is a file",
     errno.EFBIG: "the file is larger than is allowed here",
+    errno.ENOENT: "a directory on the way does not exist and cannot be made",
+    errno.ENAMETOOLONG: "the name is too long",
+    errno.ELOOP: "the path goes round in a circle of links",
+    errno.EISDIR: "there is a directory of that name",
+    errno.EEXIST: "there is something else of that name",
+    errno.EIO: "the disk fails",
+    errno.EBUSY: "it is in use",
 }
 
 
+KEPT = "Finished stages are kept; mend it and go on with --resume."
+"""What a DiskError of a run ends with."""
+
+
 @contextmanager
-def disk_boundary(path: Path) -> Iterator[None]:
+def disk_boundary(path: Path, advice: str = KEPT) -> Iterator[None]:
     """Turns the operating system's refusals below `path` into one DiskError that says what to do.
 
     Raises:
@@ -50,9 +61,7 @@ def disk_boundary(path: Path) -> Iterator[None]:
         reason = _find_disk_reason(error)
         if reason is None:
             raise
-        raise DiskError(
-            f"{path} cannot be written: {reason}. Finished stages are kept; mend it and go on with --resume."
-        ) from error
+        raise DiskError(f"{path} cannot be written: {reason}. {advice}") from error
 
 
 def _find_disk_reason(error: BaseException) -> str | None:

@@ -328,3 +328,91 @@ def test_second_run_in_the_same_directory_waits_its_turn(tmp_path: Path) -> None
         process.kill()
         process.communicate()
     assert_clear(result, 3, "in use by another run")
+
+
+# --- what is not ours -------------------------------------------------------------------------------------
+
+
+def test_run_leaves_a_directory_that_holds_something_else_alone(tmp_path: Path) -> None:
+    write_sums(tmp_path)
+    precious = {"artifact/notes.txt": "a", "stages/2024-results/a": "b", "metrics.jsonl": "c"}
+    for name, text in precious.items():
+        (tmp_path / "mine" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "mine" / name).write_text(text)
+    result = run_exgrpo("run", "sums.exg", "--out", "mine", "--stage", "data", cwd=tmp_path)
+    assert_clear(result, 2, "mine is not empty and holds no run")
+    assert {name: (tmp_path / "mine" / name).read_text() for name in precious} == precious
+
+
+def test_compile_leaves_a_manifest_of_another_program_alone(tmp_path: Path) -> None:
+    write_sums(tmp_path)
+    app = tmp_path / "build" / "sums_exgrpo"
+    (app / "src").mkdir(parents=True)
+    (app / "manifest.json").write_text('{"name": "my web app"}')
+    assert_clear(run_exgrpo("compile", "sums.exg", cwd=tmp_path), 2, "is not an artifact")
+    assert (app / "src").is_dir()
+
+
+def test_resume_of_another_task_is_refused(tmp_path: Path) -> None:
+    spec = write_sums(tmp_path)
+    assert run_exgrpo("run", "sums.exg", "--out", "out", "--stage", "data", cwd=tmp_path).returncode == 0
+    (tmp_path / "other.exg").write_text(spec.read_text().replace("task sums_exgrpo", "task other"))
+    result = run_exgrpo("run", "other.exg", "--out", "out", "--resume", cwd=tmp_path)
+    assert_clear(result, 2, "holds a run of task `sums_exgrpo`, not of `other`")
+
+
+def test_report_of_a_failed_resume_does_not_show_the_results_of_the_run_before(tmp_path: Path) -> None:
+    write_sums(tmp_path)
+    with serve_teacher(answer_sums) as server:
+        options = ("--out", "out", "--stage", "probe")
+        assert run_exgrpo("run", "sums.exg", *options, cwd=tmp_path, env=server.env).returncode == 0
+        assert "why" in (tmp_path / "out" / "report.html").read_text()
+        source = 'sums.source=jsonl(train: "gone.jsonl", test: "test.jsonl")'
+        result = run_exgrpo(
+            "run", "sums.exg", "--out", "out", "--resume", "--set", source, cwd=tmp_path, env=server.env
+        )
+    assert_clear(result, 3, "gone.jsonl")
+    outcome = json.loads((tmp_path / "out" / "result.json").read_text())
+    assert (outcome["status"], outcome["stages"]) == ("failed", [])
+    assert "Probes of stage probe" not in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_a_missing_key_is_told_before_anything_is_trained(tmp_path: Path) -> None:
+    spec = write_sums(tmp_path)
+    first = "stage base = sft(plain_sums)\n  stage probe  = invert"
+    plain = (
+        'dialogue plain_sums(item: sums) {\n  user = "{{ item.question }}"\n'
+        '  assistant final = "{{ item.solution }}"\n}\n\nreward'
+    )
+    spec.write_text(spec.read_text().replace("stage probe  = invert", first).replace("reward", plain, 1))
+    result = run_exgrpo("run", "sums.exg", "--out", "out", cwd=tmp_path, env={"TEACHER_BASE_URL": "http://x"})
+    assert_clear(result, 3, "TEACHER_API_KEY")
+    assert not list((tmp_path / "out" / "stages").glob("*-base"))
+
+
+@pytest.mark.parametrize("out", ["/proc/nowhere/x", "x" * 300, "loop/x"])
+def test_odd_output_paths_are_the_disk_and_not_a_bug(tmp_path: Path, out: str) -> None:
+    write_sums(tmp_path)
+    (tmp_path / "loop").symlink_to("loop")
+    assert_clear(run_exgrpo("run", "sums.exg", "--out", out, cwd=tmp_path), 3, "cannot be written")
+    assert_clear(run_exgrpo("compile", "sums.exg", "-o", out, cwd=tmp_path), 3, "cannot be written")
+
+
+def test_a_device_is_no_spec(tmp_path: Path) -> None:
+    assert_clear(run_exgrpo("check", "/dev/zero", cwd=tmp_path), 2, "/dev/zero", "no regular file")
+
+
+@pytest.mark.parametrize("delay", [0.05, 0.1, 0.2, 0.4, 0.8, 1.6])
+def test_ctrl_c_while_starting_is_130_without_a_traceback(tmp_path: Path, delay: float) -> None:
+    write_sums(tmp_path)
+    with serve_teacher(answer_sums, before=lambda _: time.sleep(0.3)) as server:
+        process = start_exgrpo("run", "sums.exg", "--out", "out", cwd=tmp_path, env=server.env)
+        time.sleep(delay)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+    if "Traceback" in output and "exgrpo_dsl" not in output.replace("-m exgrpo_dsl", ""):
+        pytest.skip("the signal came before Python ran any code of ours")
+    assert process.returncode == 130, output
+    assert "Traceback" not in output
+    if (tmp_path / "out").exists():
+        assert_whole(tmp_path / "out")

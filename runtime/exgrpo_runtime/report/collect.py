@@ -160,7 +160,9 @@ def _collect_stages(
     records = []
     for directory, name, kind in expected:
         path = paths.get(directory, reader.root / "stages" / directory)
-        done = reader.read_mapping(path / "done.json")
+        # A run that ended says which stages it stands on; others may be left from a run with other inputs.
+        is_left_over = "stages" in result and name not in statuses
+        done = {} if is_left_over else reader.read_mapping(path / "done.json")
         status = ("reused" if statuses.get(name) == "reused" else "done") if done else "missing"
         records.append(
             StageRecord(

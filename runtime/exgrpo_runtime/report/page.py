@@ -31,6 +31,7 @@ _HERE = Path(__file__).parent
 _STATUS_WORDS = {
     "done": "finished",
     "partial": "finished in part",
+    "stopped": "stopped where it was asked to",
     "failed": "failed",
     "interrupted": "interrupted",
     "open": "not finished",

@@ -1,0 +1,43 @@
+"""Ctrl-C before there is anything to tidy up.
+
+Importing takes a few tenths of a second, and a KeyboardInterrupt in it would be caught and renamed by whichever library is
+just being imported. Until a command begins, Ctrl-C therefore ends the process at once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+EXIT_INTERRUPTED = 130
+
+
+def end_on_interrupt() -> None:
+    """From now on Ctrl-C ends the process with 130, without any clean-up."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, _end)
+
+
+def raise_on_interrupt() -> None:
+    """From now on Ctrl-C raises KeyboardInterrupt, as usual, and is remembered."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, _raise)
+
+
+def was_interrupted() -> bool:
+    """Whether Ctrl-C was pressed, whatever became of its KeyboardInterrupt."""
+    return bool(_seen)
+
+
+_seen: list[int] = []
+
+
+def _raise(number: int, _: object) -> None:
+    _seen.append(number)
+    raise KeyboardInterrupt
+
+
+def _end(*_: object) -> None:
+    os.write(2, b"\ninterrupted\n")
+    os._exit(EXIT_INTERRUPTED)
