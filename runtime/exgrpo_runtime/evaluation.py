@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from exgrpo_artifact.errors import DataError
 from exgrpo_artifact.evaluate import Rollout, collect_judgements, evaluate_reward
 from exgrpo_artifact.graph import RewardGraph
 from exgrpo_artifact.manifest import EvaluateStage
@@ -82,8 +83,10 @@ def run_evaluate_stage(stage: EvaluateStage, context: Context) -> dict[str, Any]
     Writes accuracy.json (a list of `Accuracy`) and completions.jsonl.
 
     Raises:
+        DataError: not one answer could be scored.
         ModelError: a student cannot be loaded.
     """
+    completions: list[Completion] = []
     lines: list[Accuracy] = []
     with (context.work / "completions.jsonl").open("w", encoding="utf-8") as stream:
         for after, student in _load_students(context):
@@ -100,6 +103,11 @@ def run_evaluate_stage(stage: EvaluateStage, context: Context) -> dict[str, Any]
                     "score": entry.score,
                 }
                 stream.write(json.dumps(value, ensure_ascii=False) + "\n")
+    if lines and not any(line.n for line in lines):
+        raise DataError(
+            f"stage `{stage.name}`: `{stage.reward}.{stage.term}` has no value for any of the {len(completions)} answers in "
+            f"scenario `{stage.scenario}`, so nothing was measured. Score a term that this scenario has."
+        )
     accuracy = [line._asdict() for line in lines]
     write_json(context.work / "accuracy.json", accuracy)
     return {"scenario": stage.scenario, "term": f"{stage.reward}.{stage.term}", "accuracy": accuracy}

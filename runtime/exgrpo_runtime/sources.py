@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
 
-from exgrpo_artifact.errors import MissingDependencyError, SourceError
+from exgrpo_artifact.errors import DataError, MissingDependencyError, SourceError
 from exgrpo_artifact.manifest import Dataset, Source
 from exgrpo_runtime.plugins import SOURCES, call_plugin, load_plugin
 
@@ -108,12 +108,10 @@ def _read_lines(what: str, path: Path) -> Iterator[tuple[int, str]]:
                 try:
                     yield number, raw.decode("utf-8-sig" if number == 1 else "utf-8")
                 except UnicodeDecodeError as error:
-                    raise SourceError(
+                    raise DataError(
                         f"{what}: {path}:{number} is not UTF-8 (byte {error.start + 1} of the line). "
                         "Save the file as UTF-8."
                     ) from error
-    except SourceError:
-        raise
     except OSError as error:
         _refuse_file(what, path, error)
 
@@ -126,11 +124,11 @@ def _read_jsonl(what: str, path: Path) -> Iterator[RawRow]:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
             reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-            raise SourceError(
+            raise DataError(
                 f"{what}: {path}:{number} is not JSON: {reason}. Every line must be one JSON object."
             ) from error
         if not isinstance(row, dict):
-            raise SourceError(f"{what}: {path}:{number} is not a JSON object. Every line must be one.")
+            raise DataError(f"{what}: {path}:{number} is not a JSON object. Every line must be one.")
         yield row
 
 
@@ -141,18 +139,18 @@ def _read_csv(what: str, path: Path) -> Iterator[RawRow]:
         if header is None:
             return
         if len(set(header)) < len(header):
-            raise SourceError(f"{what}: {path}:1 names a column twice.")
+            raise DataError(f"{what}: {path}:1 names a column twice.")
         for values in reader:
             if not values:
                 continue
             if len(values) != len(header):
-                raise SourceError(
+                raise DataError(
                     f"{what}: {path}:{reader.line_num} has {len(values)} values; "
                     f"the header names {len(header)} columns."
                 )
             yield dict(zip(header, values, strict=True))
     except csv.Error as error:
-        raise SourceError(f"{what}: {path}:{reader.line_num} is not CSV: {error}.") from error
+        raise DataError(f"{what}: {path}:{reader.line_num} is not CSV: {error}.") from error
 
 
 def _read_parquet(what: str, path: Path) -> Iterator[RawRow]:
@@ -166,7 +164,7 @@ def _read_parquet(what: str, path: Path) -> Iterator[RawRow]:
             for batch in ParquetFile(stream).iter_batches():
                 yield from batch.to_pylist()
     except ArrowException as error:
-        raise SourceError(f"{what}: {path} is not a parquet file that can be read: {error}") from error
+        raise DataError(f"{what}: {path} is not a parquet file that can be read: {error}") from error
     except OSError as error:
         _refuse_file(what, path, error)
 

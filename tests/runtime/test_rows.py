@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from exgrpo_artifact.errors import SourceError
+from exgrpo_artifact.errors import DataError, SourceError
 from exgrpo_artifact.graph import Graph, Node
 from exgrpo_artifact.manifest import DataField, Dataset, FieldType, Manifest, Source, Split
 from exgrpo_runtime.convert import Misfit, convert_value
@@ -154,7 +154,7 @@ def test_a_missing_file_says_where_paths_start(tmp_path: Path) -> None:
 )
 def test_a_broken_line_stops_with_its_place(tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "a.jsonl").write_bytes(content)
-    with pytest.raises(SourceError, match=words):
+    with pytest.raises(DataError, match=words):
         load(Source(kind="jsonl", parts={"train": str(tmp_path / "a.jsonl")}))
 
 
@@ -168,14 +168,14 @@ def test_a_broken_line_stops_with_its_place(tmp_path: Path, content: bytes, word
 )
 def test_a_broken_csv_stops_with_its_place(tmp_path: Path, content: str, words: str) -> None:
     (tmp_path / "a.csv").write_text(content)
-    with pytest.raises(SourceError, match=words):
+    with pytest.raises(DataError, match=words):
         load(Source(kind="csv", parts={"train": str(tmp_path / "a.csv")}))
 
 
 def test_bytes_that_are_no_parquet_are_told(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     (tmp_path / "a.parquet").write_bytes(b"PAR1 nonsense")
-    with pytest.raises(SourceError, match=r"a.parquet is not a parquet file"):
+    with pytest.raises(DataError, match=r"a.parquet is not a parquet file"):
         load(Source(kind="parquet", parts={"train": str(tmp_path / "a.parquet")}))
 
 
