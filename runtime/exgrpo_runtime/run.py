@@ -174,14 +174,13 @@ def _run_stages(
     until: str | None,
 ) -> None:
     manifest = artifact.manifest
-    if until != DATA:
-        _require_models(artifact)
     data_inputs = hash_data_inputs(manifest, limit)
     rows, result = _run_data_stage(artifact, run_dir, data_inputs, limit, progress)
     state.results.append(result)
     announce(result)
     if until == DATA:
         return
+    _require_models(artifact)
     with disk_boundary(run_dir.path), ReplyStore(run_dir.path / "replies.sqlite") as store:
         for index, stage in enumerate(manifest.stages, start=1):
             inputs = hash_stage_inputs(
