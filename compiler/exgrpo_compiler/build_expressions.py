@@ -151,8 +151,8 @@ class ExpressionBuilder:
         digits, unit = (match[1], match[2]) if match else (text, "")
         value = float(digits.replace("_", ""))
         if math.isinf(value):
+            # Stays infinite, so that no check takes it for a number and finds more wrong with it.
             self.report("bad-number", f"`{digits}` is too large for a number", span)
-            value = 0.0
         is_int = not any(sign in digits for sign in ".eE")
         return ast.Number(value, is_int, unit or None, text, span)
 

@@ -12,6 +12,9 @@ from exgrpo_compiler.source import Span
 Severity = Literal["error", "warning"]
 T = TypeVar("T")
 
+_LIKENESS = 0.65
+"""From which ratio on two names are one and a slip: `aks` and `ask` have 0.67, `solution` and `question` 0.63."""
+
 
 class Label(NamedTuple):
     """A secondary place, possibly in another file, and what it has to do with the problem."""
@@ -56,5 +59,11 @@ def suggest_name(name: str, known: Iterable[str]) -> str | None:
     >>> suggest_name("temprature", ["temperature", "top_p"])
     'did you mean `temperature`?'
     """
-    matches = get_close_matches(name, sorted(set(known)), n=1, cutoff=0.6)
-    return f"did you mean `{matches[0]}`?" if matches else None
+    closest = find_closest(name, known)
+    return f"did you mean `{closest}`?" if closest else None
+
+
+def find_closest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that a typing mistake would turn into `name`, or None."""
+    matches = get_close_matches(name, sorted(set(known)), n=1, cutoff=_LIKENESS)
+    return matches[0] if matches else None

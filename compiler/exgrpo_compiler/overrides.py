@@ -12,8 +12,8 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import TypeVar, cast
 
 from exgrpo_compiler.ast import Call, Decl, Expr, NamedStmt, Ref, Text
-from exgrpo_compiler.diagnostics import Label, Outcome
-from exgrpo_compiler.problems import Problems
+from exgrpo_compiler.diagnostics import Label, Outcome, find_closest, suggest_name
+from exgrpo_compiler.problems import Problems, list_names
 from exgrpo_compiler.program import Key, Program
 from exgrpo_compiler.source import Source, Span
 from exgrpo_compiler.targets import (
@@ -90,15 +90,49 @@ def _find_target(program: Program, path: Path, span: Span, problems: Problems) -
             "ambiguous-path", span, f"`{shown}` may mean several things here.", hint=f"write {options}"
         )
     elif not may_be_lost(program, program.entry, path):
-        problems.unknown(
+        problems.error(
             "unknown-path",
             span,
             f"`{shown}` names nothing in this spec that could be set.",
-            shown,
-            list_paths(program, program.entry),
-            "there is",
+            hint=_suggest_path(path, list_paths(program, program.entry)),
         )
     return None
+
+
+def _suggest_path(path: Path, known: Sequence[str]) -> str | None:
+    """The path that was meant: below the same name where that exists, so that no unrelated setting of it is close."""
+    head, rest = path[0], ".".join(path[1:])
+    below = [name.removeprefix(f"{head}.") for name in known if name.startswith(f"{head}.")]
+    if rest and below:
+        meant = find_closest(rest, below)
+        return (
+            f"did you mean `{head}.{meant}`?"
+            if meant
+            else list_names([f"{head}.{name}" for name in below], "there is")
+        )
+    inside = [name for name in known if name.endswith(f".{head}")] if not rest else []
+    if inside:
+        return f"did you mean {' or '.join(f'`{name}`' for name in inside[:4])}?"
+    return suggest_name(".".join(path), known) or list_names(known, "there is")
+
+
+def _list_switches(program: Program, target: Target) -> str | None:
+    """What can be turned off: in the same declaration, or where that has nothing, in the spec."""
+    paths = list_paths(program, program.entry)
+    near = [path for path in paths if path.startswith(f"{target.key.name}.")]
+    for candidates in (near, paths):
+        found = [path for path in candidates if _is_switch(program, tuple(path.split(".")))]
+        if found:
+            return list_names(found, "these can be turned off:")
+    return None
+
+
+def _is_switch(program: Program, path: Path) -> bool:
+    targets = find_targets(program, program.entry, path)
+    if len(targets) != 1:
+        return False
+    decl, inner = program.decls[targets[0].key], targets[0].path
+    return inner != ("total",) and (is_term(decl, inner) or turn_off(decl, inner) is not None)
 
 
 def _turn_off(state: Overridden, target: Target, span: Span, problems: Problems) -> Overridden:
@@ -109,7 +143,10 @@ def _turn_off(state: Overridden, target: Target, span: Span, problems: Problems)
     changed = turn_off(decl, target.path)
     if changed is None:
         problems.error(
-            "bad-override", span, "Only a filter, a stage, or a term other than `total` can be turned off."
+            "bad-override",
+            span,
+            "Only a filter, a stage, or a term other than `total` can be turned off.",
+            hint=_list_switches(state.program, target),
         )
         return state
     program = state.program.with_decl(target.key, changed)

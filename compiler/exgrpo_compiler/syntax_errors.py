@@ -183,6 +183,11 @@ def _describe_statement(failure: Failure) -> Diagnostic | None:
 
 def _report_no_statement(failure: Failure, word: Token) -> Diagnostic:
     place = get_span(failure.source, word)
+    name = _get_token(failure, -1)
+    if word.type in KINDS and name is not None and name is not word:
+        end = Span(failure.source, get_end(name), get_end(name))
+        message = f"expected `{{` after `{word} {name}`"
+        return Diagnostic("syntax-error", "error", message, end, hint=f"write `{word} {name} {{ … }}`")
     if str(word) in _BLOCK_WORDS:
         end = Span(failure.source, place.end, place.end)
         return Diagnostic("syntax-error", "error", f"expected `{{` after `{word}`", end)
@@ -229,6 +234,8 @@ def _describe_expected(failure: Failure) -> Diagnostic:
         expected = "`else`"
     elif failure.accepts == {"COLON"}:
         hint = "a type follows the name, as in `question: text`"
+    elif failure.accepts == {"LEFT_BRACE"}:
+        hint = "what belongs to it stands between `{` and `}`"
     elif failure.accepts == {"STRING"}:
         hint = "a test is named by a sentence in quotes"
     elif token is not None and token.type == "DOT":

@@ -16,6 +16,7 @@ from exgrpo_compiler.diagnostics import Diagnostic
 from exgrpo_compiler.lex import lex_text
 from exgrpo_compiler.source import Source, Span
 from exgrpo_compiler.syntax import BROKEN
+from exgrpo_compiler.units import UNITS
 
 
 class Doc(NamedTuple):
@@ -75,6 +76,19 @@ def read_tokens(source: Source) -> Tokens:
             if replacement is None:
                 continue
             token = replacement
+        elif token.type == "NAME" and _is_unit_apart(source, tokens, token):
+            number = tokens.pop()
+            problems.append(_report_unit(source, number, token))
+            token = Token(
+                "NUMBER",
+                f"{number}{token}",
+                number.start_pos,
+                number.line,
+                number.column,
+                token.end_line,
+                token.end_column,
+                token.end_pos,
+            )
         elif token.type == "NAME" and not token.isascii():
             problems.append(_report_name(source, token))
         if pending:
@@ -149,6 +163,20 @@ def _report_name(source: Source, token: Token) -> Diagnostic:
         Span(source, at, at + 1),
         hint="names are written with a-z, 0-9 and `_`",
     )
+
+
+def _is_unit_apart(source: Source, tokens: Sequence[Token], token: Token) -> bool:
+    """Whether a unit stands with a space after a number that has none: nothing else begins so."""
+    if token not in UNITS or not tokens or tokens[-1].type != "NUMBER":
+        return False
+    between = source.text[get_end(tokens[-1]) : get_start(token)]
+    return bool(between) and not between.strip(" \t") and not str(tokens[-1]).endswith(tuple(UNITS))
+
+
+def _report_unit(source: Source, number: Token, unit: Token) -> Diagnostic:
+    span = get_span(source, number).to(get_span(source, unit))
+    message = "a unit stands right after its number, without a space"
+    return Diagnostic("syntax-error", "error", message, span, hint=f"write `{number}{unit}`")
 
 
 def _mend_token(source: Source, token: Token) -> tuple[Diagnostic | None, Token | None]:

@@ -41,7 +41,9 @@ def verify_unit(number: Number, actual: str | None, due: str | None, problems: P
         return True
     if due is None:
         message = f"{what} is a plain number; `{number.text}` is {describe_unit(actual)}."
-        hint = f"write `{number.text.removesuffix(actual or '')}`"
+        # A per cent is a share: `5%` of something stands for 0.05, so that leaving the sign away would say 100 times as much.
+        plain = f"{number.value / 100:g}" if actual == "%" else number.text.removesuffix(actual or "")
+        hint = f"write `{plain}`"
     elif actual is None:
         message = f"{what} is {describe_unit(due)}; `{number.text}` has no unit."
         shown = f"{100 * number.value:g}" if due == "%" and 0 < number.value <= 1 else number.text

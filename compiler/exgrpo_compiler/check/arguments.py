@@ -9,6 +9,19 @@ from exgrpo_compiler.diagnostics import suggest_name
 from exgrpo_compiler.problems import Problems, list_names
 from exgrpo_compiler.source import Span
 
+_ELSEWHERE = {
+    "learning_rate": "lr",
+    "batch_size": "batch",
+    "num_epochs": "epochs",
+    "num_train_epochs": "epochs",
+    "max_steps": "steps",
+    "max_new_tokens": "max_new",
+    "max_tokens": "max_new",
+    "beta": "kl",
+    "dataset": "on",
+}
+"""What other tools call an argument -> its name here."""
+
 
 def bind_arguments(
     arguments: Sequence[Argument],
@@ -47,7 +60,7 @@ def bind_arguments(
                 "unknown-argument",
                 argument.name.span,
                 f"{what} has no argument `{name}`.",
-                hint=suggest_name(name, names) or list_names(names, "it has"),
+                hint=_suggest_argument(name, names) or list_names(names, "it has"),
             )
             is_ok = False
         elif name in bound:
@@ -65,6 +78,11 @@ def bind_arguments(
         )
         is_ok = False
     return bound if is_ok else None
+
+
+def _suggest_argument(name: str, names: Sequence[str]) -> str | None:
+    known = _ELSEWHERE.get(name)
+    return f"it is called `{known}` here" if known in names else suggest_name(name, names)
 
 
 def _show_signature(what: str, names: Sequence[str], required: Sequence[str]) -> str:

@@ -15,7 +15,13 @@ from exgrpo_compiler.builtins import (
 from exgrpo_compiler.check.aggregates import check_aggregate
 from exgrpo_compiler.check.arguments import bind_arguments
 from exgrpo_compiler.check.context import report_unknown_name
-from exgrpo_compiler.check.expressions import check_expression, combine_levels, verify_same_unit, verify_type
+from exgrpo_compiler.check.expressions import (
+    check_expression,
+    combine_levels,
+    get_literal,
+    verify_same_unit,
+    verify_type,
+)
 from exgrpo_compiler.check.external import check_filter_call, check_judge, check_outcome
 from exgrpo_compiler.check.scope import PLACE_TITLES, Scope
 from exgrpo_compiler.ir import Typed
@@ -126,6 +132,8 @@ def _check_function(
         if param.same_unit and checked and not verify_same_unit(scope, span, checked[0], value):
             return None
         checked.append(value)
+    if function.name == "ramp" and not _verify_ramp(scope, checked, span):
+        return None
     result = function.result
     if function.keeps_unit and checked[0].type.unit:
         result = Type(result.kind, unit=checked[0].type.unit)
@@ -147,6 +155,19 @@ def _check_function(
     return Typed("call", tuple(checked), {"fn": function.name}, result, level, span)
 
 
+def _verify_ramp(scope: Scope, checked: list[Typed], span: Span) -> bool:
+    start, end = get_literal(checked[1]), get_literal(checked[2])
+    if start is None or start != end:
+        return True
+    scope.context.problems.error(
+        "invalid-value",
+        span,
+        f"`ramp` rises from 0 at `from` to 1 at `to`; both are {start:g} here.",
+        hint="give two different numbers; for a step, write `1 if x >= a else 0`",
+    )
+    return False
+
+
 def _check_uniform(scope: Scope, arguments: tuple[Argument, ...], span: Span) -> Typed | None:
     bound = bind_arguments(arguments, ("a", "b"), ("a", "b"), "`uniform`", span, scope.context.problems)
     if bound is None:
@@ -154,6 +175,16 @@ def _check_uniform(scope: Scope, arguments: tuple[Argument, ...], span: Span) ->
     ends = [check_expression(scope, bound[name].value) for name in ("a", "b")]
     checked = [end for end in ends if end is not None]
     if len(checked) < 2 or not all(verify_type(scope, end, NUMBER, "An end of `uniform`") for end in checked):
+        return None
+    low, high = (get_literal(end) for end in checked)
+    if low is not None and (low < 0 or (high is not None and low > high)):
+        is_swapped = high is not None and 0 <= high < low
+        scope.context.problems.error(
+            "invalid-value",
+            span,
+            "`uniform` draws a number of probes from the first number, 0 or more, up to the second.",
+            hint=f"write uniform({high:g}, {low:g})" if is_swapped else "as uniform(1, k - 1)",
+        )
         return None
     return Typed("call", tuple(checked), {"fn": "uniform"}, Type("int"), "const", span)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from exgrpo_compiler.ast import (
@@ -48,6 +49,8 @@ def read_constant(context: Context, expr: Expr, trail: tuple[Key, ...] = ()) -> 
     Numbers, texts, bools, `env(…)`, lists of these, consts, `-x`, and `+ - * /` of numbers.
     """
     if isinstance(expr, Number):
+        if math.isinf(expr.value):
+            return None  # reported where it was read
         if not verify_unit_known(expr, context.problems):
             return None
         return Constant(int(expr.value) if expr.is_int else expr.value, expr.unit, expr.span)
@@ -289,7 +292,10 @@ def read_range(context: Context, expr: Expr, what: str) -> tuple[float, float] |
         return None
     if low >= high:
         context.problems.error(
-            "invalid-value", expr.span, f"A range goes upwards; {low:g}..{high:g} does not."
+            "invalid-value",
+            expr.span,
+            f"A range goes upwards; {low:g}..{high:g} does not.",
+            hint=f"write `{high:g}..{low:g}`" if high < low else "its second end is the larger one, as 0..1",
         )
         return None
     return float(low), float(high)

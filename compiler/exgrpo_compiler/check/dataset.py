@@ -141,6 +141,11 @@ def _read_text(context: Context, argument: Argument, what: str) -> str | None:
         return None
     if isinstance(constant.value, str) and constant.value:
         return constant.value
+    if constant.value == "":
+        context.problems.error(
+            "invalid-value", argument.value.span, f"{what} is empty.", hint="write its name or path"
+        )
+        return None
     context.problems.error("type-mismatch", argument.value.span, f"{what} is a text.")
     return None
 
@@ -185,8 +190,15 @@ def _read_splits(
             "invalid-value",
             statements[-1].span,
             f"The splits take {100 * sum(fractions):g}% of the rows; there are 100%.",
+            hint=_suggest_share(statements[-1].name.text, 1 - sum(fractions[:-1])),
         )
     return splits
+
+
+def _suggest_share(name: str, rest: float) -> str:
+    if rest > 1e-9:
+        return f"`{name}` may have at most {100 * rest:g}%"
+    return "lower the shares so that they add up to 100% or less"
 
 
 def _read_split(context: Context, statement: NamedStmt, source: Source | None) -> Split | None:

@@ -11,7 +11,7 @@ from exgrpo_compiler.check.answers import read_answer_type
 from exgrpo_compiler.check.arguments import bind_arguments
 from exgrpo_compiler.check.constants import read_constant, read_number
 from exgrpo_compiler.check.context import Context
-from exgrpo_compiler.check.expressions import check_expression, verify_same_unit, verify_type
+from exgrpo_compiler.check.expressions import check_expression, get_literal, verify_same_unit, verify_type
 from exgrpo_compiler.check.forms import report_double, sort_statements
 from exgrpo_compiler.check.params import BoundParam, bind_params, require_param
 from exgrpo_compiler.check.prompt import check_prompt
@@ -296,6 +296,15 @@ def _check_count(context: Context, expr: Expr) -> Typed | None:
     scope = Scope(context, "cut", {"k": PlainName("k", INT)})
     count = check_expression(scope, expr)
     if count is None or not verify_type(scope, count, NUMBER, "The number of probes"):
+        return None
+    number = get_literal(count)
+    if number is not None and number < 0:
+        context.problems.error(
+            "invalid-value",
+            expr.span,
+            f"A number of probes is at least 0; this is {number:g}.",
+            hint="first(0) takes none of them",
+        )
         return None
     plain = Typed("const", (), {"value": 0}, INT, "const", expr.span)
     return count if verify_same_unit(scope, expr.span, count, plain) else None

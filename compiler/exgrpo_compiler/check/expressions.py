@@ -6,6 +6,8 @@ is the same for every rollout, and a rollout's for every turn; `const` takes par
 
 from __future__ import annotations
 
+import math
+
 from exgrpo_artifact.graph import Level
 from exgrpo_compiler.ast import (
     Attribute,
@@ -59,6 +61,8 @@ def check_expression(scope: Scope, expr: Expr) -> Typed | None:
     """The typed tree of an expression, or None with diagnostics."""
     match expr:
         case Number():
+            if math.isinf(expr.value):
+                return None  # reported where it was read
             if not verify_unit_known(expr, scope.context.problems):
                 return None
             value = int(expr.value) if expr.is_int else expr.value
@@ -97,6 +101,12 @@ def check_expression(scope: Scope, expr: Expr) -> Typed | None:
 def make_const(value: object, type_: Type, span: Span) -> Typed:
     """A literal."""
     return Typed("const", (), {"value": value}, type_, "const", span)
+
+
+def get_literal(value: Typed) -> float | None:
+    """The number that a tree is whatever it is applied to, or None."""
+    number = value.params.get("value") if value.op == "const" else None
+    return float(number) if isinstance(number, int | float) and not isinstance(number, bool) else None
 
 
 def check_const_name(scope: Scope, expr: Ref | Attribute) -> Typed | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from exgrpo_compiler.ast import Decl, Expr, KeepStmt, ListExpr, YieldsStmt
+from exgrpo_compiler.ast import Attribute, Decl, Expr, KeepStmt, ListExpr, Ref, YieldsStmt
 from exgrpo_compiler.builtins import RULE_TYPE
 from exgrpo_compiler.check.context import Context, find_declaration
 from exgrpo_compiler.check.expressions import check_expression, verify_condition
@@ -68,7 +68,12 @@ def check_probes(context: Context, decl: Decl) -> CheckedProbes | None:
 
 def _read_rules(context: Context, expr: Expr, dataset: CheckedDataset | None, probes: str) -> tuple[Key, ...]:
     if not isinstance(expr, ListExpr) or not expr.items:
-        context.problems.error("type-mismatch", expr.span, "`rules` is a list of rules: [why, contrast].")
+        hint = "write `[NAME_OF_A_RULE]`"
+        if isinstance(expr, Ref | Attribute):
+            hint = f"write `[{expr.span.source.text[expr.span.start : expr.span.end]}]`"
+        context.problems.error(
+            "type-mismatch", expr.span, "`rules` is a list of rules: [why, contrast].", hint=hint
+        )
         return ()
     keys: dict[Key, Expr] = {}
     for item in expr.items:

@@ -8,13 +8,14 @@ from exgrpo_compiler.ast import Attribute, Entry, Expr, Ref
 from exgrpo_compiler.check.context import Context, find_declaration
 from exgrpo_compiler.check.stage_parts import Bound, verify_scenario, verify_split
 from exgrpo_compiler.ir import CheckedDataset, CheckedDialogue, CheckedReward
+from exgrpo_compiler.problems import list_names
 from exgrpo_compiler.program import Key
 
 
 def read_evaluate(context: Context, bound: Bound) -> dict[str, Any]:
     """Settings of an `evaluate` stage that name declarations; empty where one is wrong (and reported)."""
     found = _read_scenario(context, bound["scenario"].value)
-    on = _read_on(context, bound["on"].value)
+    on = _read_on(context, bound["on"].value, found[1].dataset if found else None)
     score = _read_score(context, bound["score"].value)
     if found is None or on is None or score is None:
         return {}
@@ -46,7 +47,10 @@ def read_evaluate(context: Context, bound: Bound) -> dict[str, Any]:
 def _read_scenario(context: Context, expr: Expr) -> tuple[Key, CheckedDialogue, str] | None:
     if not isinstance(expr, Attribute):
         context.problems.error(
-            "type-mismatch", expr.span, "`evaluate` takes a scenario of a dialogue: lesson.plain."
+            "type-mismatch",
+            expr.span,
+            "`evaluate` takes a scenario of a dialogue: lesson.plain.",
+            hint=_list_parts(context, expr, "dialogue") or "write `NAME_OF_A_DIALOGUE.NAME_OF_A_SCENARIO`",
         )
         return None
     key = find_declaration(context, expr.value, ("dialogue",), "`evaluate`")
@@ -57,9 +61,19 @@ def _read_scenario(context: Context, expr: Expr) -> tuple[Key, CheckedDialogue, 
     return (key, dialogue, expr.name.text) if verify_scenario(context, entry, key, dialogue) else None
 
 
-def _read_on(context: Context, expr: Expr) -> tuple[Key, str] | None:
+def _read_on(context: Context, expr: Expr, about: Key | None) -> tuple[Key, str] | None:
     if not isinstance(expr, Attribute):
-        context.problems.error("type-mismatch", expr.span, "`on` is a split of a dataset: rows.test.")
+        hint = _list_parts(context, expr, "dataset")
+        if hint is None and isinstance(expr, Ref) and about is not None:
+            dataset = context.known.get(about)
+            if isinstance(dataset, CheckedDataset) and expr.name in dataset.splits:
+                hint = f"write `{about.name}.{expr.name}`"
+        context.problems.error(
+            "type-mismatch",
+            expr.span,
+            "`on` is a split of a dataset: rows.test.",
+            hint=hint or "write `NAME_OF_A_DATASET.NAME_OF_A_SPLIT`",
+        )
         return None
     key = find_declaration(context, expr.value, ("dataset",), "`on`")
     dataset = context.known.get(key) if key is not None else None
@@ -67,6 +81,21 @@ def _read_on(context: Context, expr: Expr) -> tuple[Key, str] | None:
         return None
     split = verify_split(context, Ref(expr.name.text, expr.name.span), dataset, key)
     return (key, split) if split else None
+
+
+def _list_parts(context: Context, expr: Expr, kind: str) -> str | None:
+    """A hint with the scenarios of a dialogue, or the splits of a dataset, that was named as a whole."""
+    if not isinstance(expr, Ref):
+        return None
+    target = context.program.find(context.module, expr.name)
+    if not isinstance(target, Key) or target not in context.program.decls:
+        return None
+    checked = context.known.get(target)
+    if kind == "dialogue" and isinstance(checked, CheckedDialogue):
+        return list_names([f"{expr.name}.{name}" for name in checked.scenarios], "name a scenario of it:")
+    if kind == "dataset" and isinstance(checked, CheckedDataset):
+        return list_names([f"{expr.name}.{name}" for name in checked.splits], "name a split of it:")
+    return None
 
 
 def _read_score(context: Context, expr: Expr) -> tuple[Key, CheckedReward, str] | None:

@@ -43,6 +43,8 @@ def read_grpo(context: Context, setup: Setup, bound: Bound) -> dict[str, Any]:
     compare = (
         _read_counts(context, bound["compare"].value, "compare", key, dialogue) if "compare" in bound else {}
     )
+    if group is None or compare is None:
+        return {}
     _verify_group(context, bound, group, dialogue)
     for scenario in compare:
         if scenario in group:
@@ -71,10 +73,13 @@ def read_aux(context: Context, expr: Expr | None) -> float:
 
 def _read_counts(
     context: Context, expr: Expr, name: str, key: Key, dialogue: CheckedDialogue
-) -> dict[str, int]:
+) -> dict[str, int] | None:
+    """Scenario -> number of rollouts, or None where a number is wrong (and reported)."""
     entries: Any = read_setting(context, expr, STAGES["grpo"][name])
+    if entries is None:
+        return None
     counts: dict[str, int] = {}
-    for entry, count in entries or ():
+    for entry, count in entries:
         if verify_scenario(context, entry, key, dialogue) and count > 0:
             counts[entry.key.text] = int(count)
     return counts
