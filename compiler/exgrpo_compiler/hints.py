@@ -10,7 +10,7 @@ from exgrpo_compiler.diagnostics import Diagnostic
 GENERAL_HINTS: Final[Mapping[str, str]] = {
     "ambiguous-path": "write the name of the declaration before it",
     "bad-character": "any character may stand in a string or a comment, but not here",
-    "bad-escape": 'escapes are \\n \\t \\\\" and \\\\; in `…` a backslash is a backslash',
+    "bad-escape": 'the escapes are \\n \\t \\" \\\\ and \\u{…}; a string in backticks has none',
     "bad-margin": 'indent every line at least as far as the closing `"""`',
     "bad-number": "numbers are finite: at most about 1.8e308",
     "bad-override": "overrides are NAME.path=VALUE; filters, stages and terms of a reward take `off`",
