@@ -23,6 +23,22 @@ class Label(NamedTuple):
     text: str
 
 
+class Edit(NamedTuple):
+    """Text that takes the place of a span; an empty span inserts."""
+
+    span: Span
+    text: str
+
+
+class Fix(NamedTuple):
+    """Edits that mend a problem together. A safe one changes nothing that the spec means where it meant something."""
+
+    title: str
+    """What it does, as an order: "write `temperature`"."""
+    edits: tuple[Edit, ...]
+    is_safe: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
     """One problem: `message` is one plain sentence that stands alone, `hint` a fact or an edit that helps."""
@@ -33,6 +49,8 @@ class Diagnostic:
     span: Span
     labels: tuple[Label, ...] = ()
     hint: str | None = None
+    fix: Fix | None = None
+    """Edits that `exgrpo fix` and editors can apply."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from exgrpo_compiler.diagnostics import Diagnostic, Label, suggest_name
+from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix, Label, find_closest, suggest_name
 from exgrpo_compiler.source import Span
 
 
@@ -15,20 +15,36 @@ class Problems:
         self._found: dict[tuple[str, str, int, str], Diagnostic] = {}
 
     def error(
-        self, id_: str, span: Span, message: str, *, hint: str | None = None, labels: tuple[Label, ...] = ()
+        self,
+        id_: str,
+        span: Span,
+        message: str,
+        *,
+        hint: str | None = None,
+        labels: tuple[Label, ...] = (),
+        fix: Fix | None = None,
     ) -> None:
         """Adds an error."""
-        self.add(Diagnostic(id_, "error", message, span, labels, hint))
+        self.add(Diagnostic(id_, "error", message, span, labels, hint, fix))
 
     def warning(
-        self, id_: str, span: Span, message: str, *, hint: str | None = None, labels: tuple[Label, ...] = ()
+        self,
+        id_: str,
+        span: Span,
+        message: str,
+        *,
+        hint: str | None = None,
+        labels: tuple[Label, ...] = (),
+        fix: Fix | None = None,
     ) -> None:
         """Adds a warning."""
-        self.add(Diagnostic(id_, "warning", message, span, labels, hint))
+        self.add(Diagnostic(id_, "warning", message, span, labels, hint, fix))
 
     def unknown(self, id_: str, span: Span, message: str, name: str, known: Iterable[str], what: str) -> None:
         """Adds an error about a name that is not there; the hint is the closest known name, or the list of them."""
-        self.error(id_, span, message, hint=suggest_name(name, known) or list_names(known, what))
+        closest = find_closest(name, known)
+        fix = Fix(f"write `{closest}`", (Edit(span, closest),)) if closest is not None else None
+        self.error(id_, span, message, hint=suggest_name(name, known) or list_names(known, what), fix=fix)
 
     def add(self, diagnostic: Diagnostic) -> None:
         """Adds a diagnostic made elsewhere."""
