@@ -95,7 +95,7 @@ def _report_entry_in_block(entry: Entry, statement: Entry | Assign | None) -> Di
     return Diagnostic(
         "mixed-braces",
         "error",
-        f"`{name}: …` is a record's entry, but these braces hold statements",
+        f"`{name}: …` is a record's entry, but these braces hold statements.",
         entry.key.span,
         labels,
         f"write `{name} = …`",
@@ -106,11 +106,11 @@ def _report_statement_in_record(statement: Stmt, entry: Entry | Assign | None) -
     labels = () if entry is None else (Label(entry.span, "this is an entry"),)
     if isinstance(statement, Assign):
         name = ".".join(part.text for part in statement.path)
-        message = f"`{name} = …` is a statement, but these braces hold a record"
+        message = f"`{name} = …` is a statement, but these braces hold a record."
         hint = f"write `{name}: …`"
         span = statement.path[0].span.to(statement.path[-1].span)
     else:
-        message = "this is a statement, but these braces hold a record"
+        message = "This is a statement, but these braces hold a record."
         hint = "a record holds entries, written `name: value`"
         span = statement.span
     return Diagnostic("mixed-braces", "error", message, span, labels, hint)
@@ -120,7 +120,7 @@ def _check_block_separators(braces: Braces) -> Sequence[Diagnostic]:
     for member in braces.members:
         if isinstance(member, Token) and member.type == "COMMA":
             span = get_span(braces.span.source, member)
-            message = "statements are separated by line breaks or `;`, not by `,`"
+            message = "Statements are separated by line breaks or `;`, not by `,`."
             return (Diagnostic("syntax-error", "error", message, span),)
     return ()
 
@@ -133,14 +133,14 @@ def _check_record_separators(braces: Braces) -> Sequence[Diagnostic]:
             if member.start_pos == member.end_pos:
                 continue
             if member.type == "SEMICOLON":
-                message = "entries of a record are separated by `,`, not by `;`"
+                message = "Entries of a record are separated by `,`, not by `;`."
                 return (Diagnostic("syntax-error", "error", message, get_span(source, member)),)
             if not isinstance(previous, Entry):
-                message = "expected an entry before this `,`"
+                message = "Expected an entry before this `,`."
                 return (Diagnostic("syntax-error", "error", message, get_span(source, member)),)
         elif isinstance(previous, Entry):
             span = Span(source, previous.span.end, previous.span.end)
-            message = f"expected `,` after the entry `{previous.key.text}`"
+            message = f"Expected `,` after the entry `{previous.key.text}`."
             return (Diagnostic("syntax-error", "error", message, span),)
         previous = member
     return ()

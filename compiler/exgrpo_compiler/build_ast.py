@@ -211,10 +211,10 @@ class TreeBuilder(ExpressionBuilder):
             target_span = module[0].span.to(module[-1].span)
         if items is not None and getattr(children[-2], "type", None) != "DOT":
             place = Span(self.source, target_span.end, target_span.end)
-            self.report("syntax-error", "expected `.` before the braces", place)
+            self.report("syntax-error", "Expected `.` before the braces.", place)
         if items is None and alias is None:
             hint = "name what to import, `.{a, b}`, or a name for the whole, `as m`"
-            self.report("syntax-error", "this `use` imports nothing", span, hint)
+            self.report("syntax-error", "This `use` imports nothing.", span, hint)
         return ast.Use(target, path is not None, target_span, items, alias, span)
 
     def _build_header(self, tree: Tree[Token], children: Children) -> Header:

@@ -105,7 +105,7 @@ class ExpressionBuilder:
             Diagnostic(
                 "continued-line",
                 "warning",
-                f"the `{sign}` at the start of this line continues the line before",
+                f"The `{sign}` at the start of this line continues the line before.",
                 Span(self.source, offset, offset + 1),
                 (Label(Span(self.source, before - 1, before), "the statement goes on from here"),),
                 f"move the `{sign}` to the end of the line before, or end that line with `;`",
@@ -133,7 +133,7 @@ class ExpressionBuilder:
 
     def _reject_where(self, arguments: Arguments) -> None:
         if arguments.where is not None:
-            message = "`where` belongs in an aggregate such as `mean(x where condition)`"
+            message = "`where` belongs in an aggregate such as `mean(x where condition)`."
             self.report("syntax-error", message, arguments.where.condition.span)
 
     def turn_path(self, path: Path) -> ast.Expr:
@@ -152,7 +152,7 @@ class ExpressionBuilder:
         value = float(digits.replace("_", ""))
         if math.isinf(value):
             # Stays infinite, so that no check takes it for a number and finds more wrong with it.
-            self.report("bad-number", f"`{digits}` is too large for a number", span)
+            self.report("bad-number", f"`{digits}` is too large for a number.", span)
         is_int = not any(sign in digits for sign in ".eE")
         return ast.Number(value, is_int, unit or None, text, span)
 
@@ -177,7 +177,7 @@ class ExpressionBuilder:
     def _build_reference(self, tree: Tree[Token], children: Children) -> ast.Ref:
         name: ast.Name = children[0]
         if name.text in _STATEMENT_NAMES:
-            message = f"`{name.text}` begins a statement and cannot stand as a value"
+            message = f"`{name.text}` begins a statement and cannot stand as a value."
             self.report("statement-word", message, name.span, "is a value missing here?")
         return ast.Ref(name.text, name.span)
 

@@ -95,5 +95,5 @@ def _report_missing(source: Source, opener: Token, previous: Token, count: int =
     """The report for a missing `}`, or for several at the same place, of which the innermost is shown."""
     end = get_end(previous)
     label = Label(get_span(source, opener), "this `{` is still open")
-    message = "expected `}` to close `{`" if count == 1 else f"expected {count} times `}}` to close `{{`"
+    message = "Expected `}` to close `{`." if count == 1 else f"Expected {count} times `}}` to close `{{`."
     return Diagnostic("unclosed-brace", "error", message, Span(source, end, end), (label,))

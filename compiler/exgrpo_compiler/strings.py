@@ -87,7 +87,7 @@ def _read_escape(source: Source, at: int, end: int) -> tuple[str, int, Diagnosti
     if letter == "u":
         return _read_code_point(source, at, end)
     stop = min(at + 2, end)
-    message = f"`{source.text[at:stop]}` is not an escape"
+    message = f"`{source.text[at:stop]}` is not an escape."
     return "\\", at + 1, _report_escape(Span(source, at, stop), message, _ESCAPE_HINT)
 
 
@@ -96,7 +96,7 @@ def _read_code_point(source: Source, at: int, end: int) -> tuple[str, int, Diagn
     close = text.find("}", at + 2, min(end, at + 12))
     if not text.startswith("{", at + 2) or close < 0:
         problem = _report_escape(
-            Span(source, at, at + 2), "`\\u` needs a code point in braces", "write it as `\\u{3b1}`"
+            Span(source, at, at + 2), "`\\u` needs a code point in braces.", "write it as `\\u{3b1}`"
         )
         return "\ufffd", at + 2, problem
     digits = text[at + 3 : close]
@@ -105,7 +105,7 @@ def _read_code_point(source: Source, at: int, end: int) -> tuple[str, int, Diagn
     if not 0 <= code <= 0x10FFFF or 0xD800 <= code <= 0xDFFF:
         problem = _report_escape(
             Span(source, at, close + 1),
-            f"`{text[at : close + 1]}` is not a Unicode character",
+            f"`{text[at : close + 1]}` is not a Unicode character.",
             "code points are hexadecimal, up to 10ffff",
         )
         return "\ufffd", close + 1, problem
@@ -171,7 +171,7 @@ def _report_margin(source: Source, at: int, fence: tuple[int, int], span: Span) 
     return Diagnostic(
         "bad-margin",
         "error",
-        "this line is indented less than the closing fence, or with other characters",
+        "This line is indented less than the closing fence, or with other characters.",
         Span(source, at, at + 1),
         labels=(Label(Span(source, fence[1], span.end), "this fence sets the margin of every line"),),
         hint="indent the line at least as far as the fence, with the same tabs or spaces",

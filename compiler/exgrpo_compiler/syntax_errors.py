@@ -95,7 +95,7 @@ def _report_unclosed(failure: Failure, opener: Token) -> Diagnostic:
     place = _get_gap(failure) if _is_first_on_line(failure) else _get_place(failure)
     closer = PUNCTUATION[OPENERS[opener.type]]
     label = Label(get_span(failure.source, opener), f"this `{opener}` is still open")
-    return Diagnostic("unclosed-brace", "error", f"expected `{closer}` to close `{opener}`", place, (label,))
+    return Diagnostic("unclosed-brace", "error", f"Expected `{closer}` to close `{opener}`.", place, (label,))
 
 
 def _describe_end(failure: Failure) -> Diagnostic | None:
@@ -112,7 +112,7 @@ def _describe_bracket(failure: Failure) -> Diagnostic | None:
     if token.type in CLOSERS:
         if opener is None or (opener.type != CLOSERS[token.type] and failure.is_opener_closed):
             return Diagnostic(
-                "unopened-brace", "error", f"this `{token}` closes nothing", _get_place(failure)
+                "unopened-brace", "error", f"This `{token}` closes nothing.", _get_place(failure)
             )
         if opener.type != CLOSERS[token.type] and OPENERS[opener.type] in failure.accepts:
             return _report_unclosed(failure, opener)
@@ -122,7 +122,7 @@ def _describe_bracket(failure: Failure) -> Diagnostic | None:
         return _report_unclosed(failure, opener)
     if token.type == "LEFT_BRACKET" and "LEFT_PAREN" in failure.accepts and "NUMBER" not in failure.accepts:
         return _report(
-            failure, "a value cannot be indexed with `[ ]`", "the pipes `first` and `last` take from a list"
+            failure, "A value cannot be indexed with `[ ]`.", "the pipes `first` and `last` take from a list"
         )
     return None
 
@@ -138,7 +138,7 @@ def _describe_equals(failure: Failure) -> Diagnostic | None:
         if opener is before and not failure.is_opener_closed:
             return _report_unclosed(earlier, opener)
         return Diagnostic(
-            "syntax-error", "error", f"expected a value after this `{before}`", _get_gap(earlier)
+            "syntax-error", "error", f"Expected a value after this `{before}`.", _get_gap(earlier)
         )
     if (
         opener is not None
@@ -146,9 +146,9 @@ def _describe_equals(failure: Failure) -> Diagnostic | None:
         and previous.type in NAMES
         and "COLON" in failure.accepts
     ):
-        return _report(failure, "arguments are written `name: value`, with a colon", f"write `{previous}: …`")
+        return _report(failure, "Arguments are written `name: value`, with a colon.", f"write `{previous}: …`")
     if "COMPARISON" in failure.accepts:
-        return _report(failure, "a value cannot be assigned inside an expression", "to compare, write `==`")
+        return _report(failure, "A value cannot be assigned inside an expression.", "to compare, write `==`")
     return None
 
 
@@ -157,7 +157,7 @@ def _describe_word(failure: Failure) -> Diagnostic | None:
     if token is None or token.type not in RESERVED:
         return None
     if "NAME" in failure.accepts and "NUMBER" not in failure.accepts:
-        return _report(failure, f"`{token}` is a reserved word and cannot be a name")
+        return _report(failure, f"`{token}` is a reserved word and cannot be a name.")
     return None
 
 
@@ -166,13 +166,13 @@ def _describe_statement(failure: Failure) -> Diagnostic | None:
     if token is None:
         return None
     if token.type == "EXG" and failure.opener is None and "DATASET" in failure.accepts:
-        return _report(failure, "the header stands at the top of the file, and once")
+        return _report(failure, "The header stands at the top of the file, and once.")
     is_top_level = "DATASET" in failure.accepts and "NAME" not in failure.accepts and failure.opener is None
     if is_top_level and (_is_first_on_line(failure) or "COMPARISON" not in failure.accepts):
         if failure.tokens[0].type == "USE" and token.line == failure.tokens[0].line:
-            return _report(failure, f"expected `.{{` or `as`, found {describe_token(token)}", _USE_HINT)
+            return _report(failure, f"Expected `.{{` or `as`, found {describe_token(token)}.", _USE_HINT)
         hint = suggest_name(str(token), _DECLARATION_WORDS) or _DECLARATION_HINT
-        return _report(failure, f"expected a declaration, found {describe_token(token)}", hint)
+        return _report(failure, f"Expected a declaration, found {describe_token(token)}.", hint)
     if previous is None or previous.type not in NAMES or "LEFT_BRACE" not in failure.accepts:
         return None
     if failure.accepts == {"LEFT_BRACE"} and before is not None and before.type in NAMES:
@@ -186,13 +186,13 @@ def _report_no_statement(failure: Failure, word: Token) -> Diagnostic:
     name = _get_token(failure, -1)
     if word.type in KINDS and name is not None and name is not word:
         end = Span(failure.source, get_end(name), get_end(name))
-        message = f"expected `{{` after `{word} {name}`"
+        message = f"Expected `{{` after `{word} {name}`."
         return Diagnostic("syntax-error", "error", message, end, hint=f"write `{word} {name} {{ … }}`")
     if str(word) in _BLOCK_WORDS:
         end = Span(failure.source, place.end, place.end)
-        return Diagnostic("syntax-error", "error", f"expected `{{` after `{word}`", end)
+        return Diagnostic("syntax-error", "error", f"Expected `{{` after `{word}`.", end)
     hint = suggest_name(str(word), _BLOCK_WORDS) or "a setting is written `name = value`"
-    return Diagnostic("syntax-error", "error", f"`{word}` begins no statement", place, hint=hint)
+    return Diagnostic("syntax-error", "error", f"`{word}` begins no statement.", place, hint=hint)
 
 
 def _describe_comma(failure: Failure) -> Diagnostic | None:
@@ -207,7 +207,7 @@ def _describe_comma(failure: Failure) -> Diagnostic | None:
         return None
     place = get_span(failure.source, comma)
     return Diagnostic(
-        "syntax-error", "error", "a `,` has no place in a block", place, hint="a list stands in `[ ]`"
+        "syntax-error", "error", "A `,` has no place in a block.", place, hint="a list stands in `[ ]`"
     )
 
 
@@ -217,11 +217,11 @@ def _describe_name(failure: Failure) -> Diagnostic | None:
         return None
     if previous.type == "EXG" and failure.accepts == {"NUMBER"}:
         place = _get_gap(failure)
-        return Diagnostic("syntax-error", "error", "expected the number of the edition after `exg`", place)
+        return Diagnostic("syntax-error", "error", "Expected the number of the edition after `exg`.", place)
     if previous.type == "YIELDS" and "LEFT_BRACE" in failure.accepts:
-        return _report(failure, "expected `{` after `yields`")
+        return _report(failure, "Expected `{` after `yields`.")
     if previous.type in STATEMENT_WORDS and failure.accepts >= {"NAME", "EQUALS"}:
-        return _report(failure, f"expected a name after `{previous}`")
+        return _report(failure, f"Expected a name after `{previous}`.")
     return None
 
 
@@ -242,13 +242,13 @@ def _describe_expected(failure: Failure) -> Diagnostic:
         hint = "a number begins with a digit: `0.5`"
     if token is None:
         found = "the file ends" if failure.is_end_of_file else "the next declaration begins"
-        return _report(failure, f"expected {expected}, but {found}", hint)
+        return _report(failure, f"Expected {expected}, but {found}.", hint)
     if _is_first_on_line(failure):
         return Diagnostic(
             "syntax-error",
             "error",
-            f"expected {expected} at the end of this line",
+            f"Expected {expected} at the end of this line.",
             _get_gap(failure),
             hint=hint,
         )
-    return _report(failure, f"expected {expected}, found {describe_token(token)}", hint)
+    return _report(failure, f"Expected {expected}, found {describe_token(token)}.", hint)

@@ -131,7 +131,7 @@ def report_dangling_doc(span: Span) -> Diagnostic:
     return Diagnostic(
         "dangling-doc",
         "warning",
-        "this documentation comment documents nothing",
+        "This documentation comment documents nothing.",
         span,
         hint="`///` belongs on the lines before a declaration or a statement; other comments are `//`",
     )
@@ -141,7 +141,7 @@ def _report_trailing_doc(span: Span) -> Diagnostic:
     return Diagnostic(
         "dangling-doc",
         "warning",
-        "a documentation comment documents what follows it, not the line that it ends",
+        "A documentation comment documents what follows it, not the line that it ends.",
         span,
         hint="move it to the line before, or write `//`",
     )
@@ -159,7 +159,7 @@ def _report_name(source: Source, token: Token) -> Diagnostic:
     return Diagnostic(
         "bad-character",
         "error",
-        f"`{token[place]}` cannot stand in a name",
+        f"`{token[place]}` cannot stand in a name.",
         Span(source, at, at + 1),
         hint="names are written with a-z, 0-9 and `_`",
     )
@@ -175,7 +175,7 @@ def _is_unit_apart(source: Source, tokens: Sequence[Token], token: Token) -> boo
 
 def _report_unit(source: Source, number: Token, unit: Token) -> Diagnostic:
     span = get_span(source, number).to(get_span(source, unit))
-    message = "a unit stands right after its number, without a space"
+    message = "A unit stands right after its number, without a space."
     return Diagnostic("syntax-error", "error", message, span, hint=f"write `{number}{unit}`")
 
 
@@ -185,19 +185,19 @@ def _mend_token(source: Source, token: Token) -> tuple[Diagnostic | None, Token 
         case "UNCLOSED_BLOCK" | "UNCLOSED_STRING" | "UNCLOSED_RAW":
             return _mend_unclosed(source, token)
         case "BAD_QUOTES":
-            problem = _report_text(source, token, "strings stand in straight double quotes", 'write `"…"`')
+            problem = _report_text(source, token, "Strings stand in straight double quotes.", 'write `"…"`')
             return problem, _retype(token, "STRING")
         case "BAD_COMMENT":
             start = get_start(token)
             return Diagnostic(
                 "bad-character",
                 "error",
-                "a comment starts with `//`, not with `#`",
+                "A comment starts with `//`, not with `#`.",
                 Span(source, start, start + 1),
             ), None
         case "BAD_OPERATOR":
             terminal, value, hint = _OPERATOR_HINTS[str(token)]
-            problem = _report_text(source, token, f"`{token}` is not an operator", hint)
+            problem = _report_text(source, token, f"`{token}` is not an operator.", hint)
             return problem, _retype(token, terminal, value)
         case _:
             if token == "\ufeff" and get_start(token) == 0:
@@ -215,9 +215,9 @@ def _mend_unclosed(source: Source, token: Token) -> tuple[Diagnostic, Token]:
     problem = Diagnostic(
         "unclosed-string",
         "error",
-        f"this string is never closed: a `{quote}` is missing"
+        f"This string is never closed: a `{quote}` is missing."
         if kind == "BLOCK_STRING"
-        else "this string is not closed on its line",
+        else "This string is not closed on its line.",
         Span(source, start, start + len(quote)) if kind == "BLOCK_STRING" else get_span(source, token),
         hint=None if kind != "STRING" else 'text over several lines stands between `"""` and `"""`',
     )
@@ -233,7 +233,7 @@ def _report_character(source: Source, token: Token) -> Diagnostic:
     return _report_text(
         source,
         token,
-        f"the character `{shown}` has no meaning here",
+        f"The character `{shown}` has no meaning here.",
         "outside of strings and comments a spec is plain ASCII",
     )
 
