@@ -1,0 +1,129 @@
+"""The registry of diagnostics: every id has a page, every page an id, and what the pages show is so."""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import exgrpo_compiler
+import exgrpo_dsl
+from exgrpo_compiler.registry import MalformedPageError, Page, find_page, list_ids, read_page, suggest_id
+from tests.support.pages import run_sample
+
+REPORTERS = {"error", "warning", "unknown", "report", "report_double", "Diagnostic"}
+"""Functions whose first two arguments hold the id of a diagnostic."""
+ID = re.compile(r"[a-z]+[a-z0-9]*(?:-[a-z0-9]+)+")
+GOOD = (
+    "# a-b\n\nerror: All is wrong.\n\n## What it does\nx\n\n## Why it is bad\ny\n\n"
+    "## Example\n```exg\nexg 1\n```\n\n## Fix\n```exg\nexg 1\n```\nMore.\n"
+)
+
+
+def find_raised_ids() -> set[str]:
+    """Ids of the diagnostics in the source of the compiler and of the facade."""
+    return {id_ for package in (exgrpo_compiler, exgrpo_dsl) for id_ in _find_ids_of(package.__file__ or "")}
+
+
+@cache
+def _find_ids_of(package: str) -> frozenset[str]:
+    calls = [
+        node
+        for path in Path(package).parent.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call)
+    ]
+    texts = [
+        part.value
+        for call in calls
+        if get_name(call) in REPORTERS
+        for argument in [*call.args[:2], *(each.value for each in call.keywords if each.arg in ("id", "id_"))]
+        for part in ast.walk(argument)
+        if isinstance(part, ast.Constant) and isinstance(part.value, str)
+    ]
+    return frozenset(text for text in texts if ID.fullmatch(text))
+
+
+def get_name(call: ast.Call) -> str:
+    function = call.func
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+
+
+def get_page(id_: str) -> Page:
+    page = find_page(id_)
+    assert page is not None
+    return page
+
+
+def test_every_diagnostic_has_a_page_and_every_page_a_diagnostic() -> None:
+    raised = find_raised_ids()
+    assert {"syntax-error", "unknown-name", "bad-override", "dialogue-shape", "not-utf8"} <= raised
+    assert sorted(raised - set(list_ids())) == [], "these have no page"
+    assert sorted(set(list_ids()) - raised) == [], "these are never reported"
+
+
+@pytest.mark.parametrize("id_", list_ids())
+def test_the_example_gives_the_diagnostic(id_: str, tmp_path: Path) -> None:
+    page = get_page(id_)
+    reported = run_sample(page.example, tmp_path)
+    assert (page.severity, id_) in reported
+    assert {each for severity, each in reported if severity == "error"} <= {id_}, "and no other error"
+
+
+@pytest.mark.parametrize("id_", list_ids())
+def test_the_fix_is_clean(id_: str, tmp_path: Path) -> None:
+    reported = run_sample(get_page(id_).fix, tmp_path)
+    assert id_ not in {each for _, each in reported}
+    assert [each for severity, each in reported if severity == "error"] == []
+
+
+@pytest.mark.parametrize("id_", list_ids())
+def test_a_page_says_enough_in_sentences(id_: str) -> None:
+    page = get_page(id_)
+    assert re.fullmatch(r"[A-Z`].*\.", page.summary)
+    for part in (page.what, page.why):
+        assert 60 <= len(part) <= 900, "two to four lines"
+        assert part.endswith((".", "?", "`", ")"))
+    assert page.example != page.fix
+
+
+def test_a_page_is_read_in_its_parts() -> None:
+    page = read_page("a-b", GOOD)
+    assert (page.severity, page.summary, page.what, page.why) == ("error", "All is wrong.", "x", "y")
+    assert (page.example.spec, page.example.commands, page.example.files) == ("exg 1\n", "", ())
+
+
+def test_further_files_and_commands_belong_to_a_sample() -> None:
+    fences = "```exg name=lib.exg\nexg 1\n```\n```exg\nexg 1\n## no heading\n```\n```console\n$ exgrpo check spec.exg\n```\n"
+    sample = read_page("a-b", GOOD.replace("```exg\nexg 1\n```\n", fences, 1)).example
+    assert sample.files == (("lib.exg", "exg 1\n"),)
+    assert sample.spec == "exg 1\n## no heading\n"
+    assert sample.commands == "$ exgrpo check spec.exg\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("# a-b", "# b-a"),
+        ("error: All", "fatal: All"),
+        ("error: All is wrong.", "error: All is wrong.\nand more"),
+        ("## Why it is bad", "## Why"),
+        ("## Example\n```exg\nexg 1\n```", "## Example"),
+        ("## Fix\n```exg\nexg 1\n```", "## Fix\n```exg\nexg 1\n```\n```exg\nexg 1\n```"),
+        ("## Fix\n```exg", "## Fix\n```sh"),
+    ],
+)
+def test_a_page_of_another_form_is_refused(old: str, new: str) -> None:
+    assert old in GOOD
+    with pytest.raises(MalformedPageError):
+        read_page("a-b", GOOD.replace(old, new))
+
+
+def test_an_unknown_id_has_no_page() -> None:
+    assert find_page("no-such-thing") is None
+    assert find_page("../hints") is None
+    assert suggest_id("unkown-name") == "unknown-name"
+    assert suggest_id("zzz") is None
