@@ -224,7 +224,7 @@ def _check_option(scope: Scope, operand: Ref, other: Typed) -> Typed | None:
         return make_const(operand.name, TEXT, operand.span)
     what = "scenario" if other.op == "scenario" else "option"
     scope.context.problems.unknown(
-        f"unknown-{what}",
+        "unknown-scenario" if other.op == "scenario" else "unknown-option",
         operand.span,
         f"There is no {what} `{operand.name}`.",
         operand.name,
