@@ -6,13 +6,13 @@ import hashlib
 import json
 from typing import Any
 
-from pydantic import BaseModel
+from exgrpo_artifact.record import Record, get_fields
 
 
 def to_plain(value: Any) -> Any:
-    """The value with pydantic models replaced by JSON-ready dicts (`None` fields kept)."""
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json", by_alias=True)
+    """The value with records replaced by JSON-ready dicts (`None` fields kept)."""
+    if isinstance(value, Record):
+        return {name: to_plain(getattr(value, name)) for name in get_fields(type(value))}
     if isinstance(value, dict):
         return {str(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

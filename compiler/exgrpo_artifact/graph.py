@@ -26,17 +26,21 @@ Levels: `turn` < `rollout` < `group`; `const` marks nodes that need no rollout a
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, dataclass_transform
 
-from pydantic import BaseModel, ConfigDict, Field
+from exgrpo_artifact.record import Record, field
 
 Level = Literal["const", "turn", "rollout", "group"]
 
 
-class Frozen(BaseModel):
-    """Base of every artifact model: immutable, and no unknown key is ever accepted."""
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
+class Frozen(Record, kw_only=True):
+    """Base of every artifact model: immutable, fields by keyword, and no unknown key is ever accepted when it is read.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    Types are verified where an artifact is read or written (`exgrpo_artifact.validation`), not at construction.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
 
 
 class Node(Frozen):
@@ -46,7 +50,7 @@ class Node(Frozen):
     """Unique in the graph: the term's name where it has one, else `_0`, `_1`, …"""
     op: str
     args: tuple[str, ...] = ()
-    params: dict[str, Any] = Field(default_factory=dict)
+    params: dict[str, Any] = field(default_factory=dict)
     level: Level = "const"
     interval: tuple[float | None, float | None] | None = None
     """Attainable values, `None` as an end meaning unbounded; `None` as a whole: not inferred."""

@@ -8,11 +8,11 @@ rollouts may still change, both branches are asked for.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from exgrpo_artifact.graph import Node, RewardGraph
 from exgrpo_artifact.operations import apply_operation, is_external
+from exgrpo_artifact.record import Record
 from exgrpo_artifact.reward_table import RewardTable, Rollout, make_key
 from exgrpo_artifact.values import NOT_APPLICABLE, Failed, Value, find_gap
 
@@ -20,8 +20,7 @@ Demand = tuple[str, int | None, int | None]
 """A node at a place."""
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(Record):
     """One question to a judge."""
 
     key: str

@@ -5,11 +5,12 @@ The compiler writes every default out, so the runtime has none of its own.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
-from pydantic import Field as PydanticField
-
+from exgrpo_artifact.errors import ArtifactError
 from exgrpo_artifact.graph import Frozen, Graph
+from exgrpo_artifact.record import field
 
 FORMAT = 1
 """The artifact format that this version writes. Readers accept 1..FORMAT."""
@@ -29,20 +30,23 @@ class FieldType(Frozen):
     element: FieldType | None = None
 
 
+AnswerKind = Literal[
+    "number.last",
+    "number.boxed",
+    "math.boxed",
+    "choice.letter",
+    "yesno.last",
+    "date.last",
+    "text.exact",
+    "text.normalized",
+    "regex",
+]
+
+
 class AnswerSpec(Frozen):
     """How an answer is read out of a text and when two are the same; see exgrpo_artifact.answers."""
 
-    kind: Literal[
-        "number.last",
-        "number.boxed",
-        "math.boxed",
-        "choice.letter",
-        "yesno.last",
-        "date.last",
-        "text.exact",
-        "text.normalized",
-        "regex",
-    ]
+    kind: AnswerKind
     pattern: str | None = None
     """For `regex`: the pattern; its first group, or the whole match, is the answer."""
     which: Literal["first", "last"] = "last"
@@ -50,7 +54,31 @@ class AnswerSpec(Frozen):
     """For `regex`: what the matched text is converted to before comparing."""
 
 
+def read_answer_spec(plain: Mapping[str, Any]) -> AnswerSpec:
+    """The spec that a node's static parameter `answer` stands for.
+
+    Raises:
+        ArtifactError: it is none.
+    """
+    try:
+        return AnswerSpec(**{**plain, "type": _read_field_type(plain.get("type"))})
+    except (TypeError, KeyError) as error:
+        raise ArtifactError(
+            f"the artifact has a malformed answer spec ({error}). Compile the spec again."
+        ) from error
+
+
+def _read_field_type(plain: Mapping[str, Any] | None) -> FieldType | None:
+    if plain is None:
+        return None
+    element = _read_field_type(plain.get("element"))
+    return FieldType(kind=plain["kind"], options=tuple(plain.get("options", ())), element=element)
+
+
 # --- data -------------------------------------------------------------------------------------------------
+
+
+SourceKind = Literal["hf", "jsonl", "csv", "parquet", "plugin"]
 
 
 class Source(Frozen):
@@ -60,10 +88,10 @@ class Source(Frozen):
     or `parts` by name. `plugin`: location = entry point name in the group `exgrpo.sources`, options its keywords.
     """
 
-    kind: Literal["hf", "jsonl", "csv", "parquet", "plugin"]
+    kind: SourceKind
     location: str | None = None
-    parts: dict[str, str] = PydanticField(default_factory=dict)
-    options: dict[str, Any] = PydanticField(default_factory=dict)
+    parts: dict[str, str] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 class Split(Frozen):
@@ -161,7 +189,7 @@ class Model(Frozen):
     scratch: Scratch | None = None
     price: Price | None = None
     limits: Limits = Limits()
-    options: dict[str, Any] = PydanticField(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
     """plugin: its keyword arguments."""
 
 
@@ -327,7 +355,7 @@ class GrpoStage(Frozen):
     split: str
     group: dict[str, int]
     """Scenario -> rollouts sampled, scored and trained as one group."""
-    compare: dict[str, int] = PydanticField(default_factory=dict)
+    compare: dict[str, int] = field(default_factory=dict)
     """Scenario -> rollouts sampled and scored only."""
     items: int
     """Questions per step."""
@@ -364,7 +392,8 @@ class EvaluateStage(Frozen):
     max_new: int
 
 
-Stage = Annotated[ProbeStage | SftStage | GrpoStage | EvaluateStage, PydanticField(discriminator="kind")]
+Stage = ProbeStage | SftStage | GrpoStage | EvaluateStage
+"""Told apart by `kind`."""
 
 
 # --- the whole --------------------------------------------------------------------------------------------

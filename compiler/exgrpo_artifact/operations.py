@@ -7,17 +7,15 @@ not-applicable; a result that is NaN or infinite is failed. The exceptions are t
 
 from __future__ import annotations
 
-import json
 import operator
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any, Final
 
 from exgrpo_artifact.answers import answer_matches, extract_answer
 from exgrpo_artifact.arithmetic import OPERATORS, guard_result, require_numbers
 from exgrpo_artifact.errors import ArtifactError
 from exgrpo_artifact.graph import Node
-from exgrpo_artifact.manifest import AnswerSpec
+from exgrpo_artifact.manifest import AnswerSpec, read_answer_spec
 from exgrpo_artifact.text_functions import FIELD_FUNCTIONS
 from exgrpo_artifact.values import (
     NOT_APPLICABLE,
@@ -119,17 +117,12 @@ _LAZY: Final[Mapping[str, Callable[[Sequence[Value]], Value]]] = {
 def _call(params: Mapping[str, Any], values: Sequence[Value]) -> Value:
     name = params.get("fn")
     if name in ("matches", "format"):
-        spec = _read_spec(json.dumps(params["answer"], sort_keys=True))
+        spec = read_answer_spec(params["answer"])
         return _match(spec, *values) if name == "matches" else _has_format(spec, *values)
     function = FUNCTIONS.get(str(name))
     if function is None:
         raise ArtifactError(f"the artifact calls `{name}`, which this exgrpo does not know. Upgrade it.")
     return guard_result(str(name), function, values)
-
-
-@lru_cache(maxsize=256)
-def _read_spec(text: str) -> AnswerSpec:
-    return AnswerSpec.model_validate_json(text)
 
 
 def _match(spec: AnswerSpec, text: Value, gold: Value) -> Value:

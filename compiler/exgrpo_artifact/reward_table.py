@@ -8,7 +8,6 @@ effects. Only group aggregates look at which rollouts are active.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from exgrpo_artifact.aggregates import aggregate_list, aggregate_values
@@ -16,11 +15,11 @@ from exgrpo_artifact.draws import draw_bernoulli
 from exgrpo_artifact.graph import Node, RewardGraph
 from exgrpo_artifact.levels import Place, place_nodes
 from exgrpo_artifact.operations import apply_operation, is_external
+from exgrpo_artifact.record import Record
 from exgrpo_artifact.values import NOT_APPLICABLE, Failed, Value, clean_value, find_gap
 
 
-@dataclass(frozen=True, slots=True)
-class Rollout:
+class Rollout(Record):
     """What a reward sees of one dialogue."""
 
     scenario: str

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from exgrpo_artifact.graph import RewardGraph
+from exgrpo_artifact.record import Record
 from exgrpo_artifact.reward_table import RewardTable, Rollout
 from exgrpo_artifact.values import NOT_APPLICABLE, Failed, Value
 
 __all__ = ["Rollout", "Scores", "evaluate_reward"]
 
 
-@dataclass(frozen=True, slots=True)
-class Scores:
+class Scores(Record):
     """What a reward gives. Every tuple is aligned with the rollouts."""
 
     totals: tuple[float | None, ...]

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from pydantic import ValidationError
-
-from exgrpo_artifact.canonical import hash_text, hash_value
+from exgrpo_artifact.canonical import hash_text, hash_value, to_plain
 from exgrpo_artifact.errors import ArtifactError
 from exgrpo_artifact.graph import RewardFile, RewardGraph
 from exgrpo_artifact.manifest import FORMAT, Manifest
+from exgrpo_artifact.record import replace
+from exgrpo_artifact.validation import MalformedError, validate_json, validate_plain
 
 MANIFEST = "manifest.json"
 REWARD = "reward.json"
@@ -28,8 +28,8 @@ class Artifact(NamedTuple):
 
 
 def compute_content_hash(manifest: Manifest) -> str:
-    """The hash that `manifest.content_hash` must hold."""
-    return hash_value(manifest.model_copy(update={"content_hash": ""}))
+    """The hash that `manifest.content_hash` must hold: of what a reader makes of it, in which 1 may be 1.0."""
+    return hash_value(validate_plain(Manifest, to_plain(replace(manifest, content_hash=""))))
 
 
 def read_artifact(directory: Path) -> Artifact:
@@ -54,8 +54,8 @@ def read_artifact(directory: Path) -> Artifact:
         )
     texts = {name: _read_verified(directory, name, digest) for name, digest in sorted(manifest.files.items())}
     try:
-        rewards = RewardFile.model_validate_json(texts[REWARD]).rewards
-    except (KeyError, ValidationError) as error:
+        rewards = validate_json(RewardFile, texts[REWARD]).rewards
+    except (KeyError, MalformedError) as error:
         raise ArtifactError(
             f"{directory / REWARD} is not a reward file of format {manifest.format}."
         ) from error
@@ -76,13 +76,9 @@ def _parse_manifest(raw: str, path: Path) -> Manifest:
             "Upgrade exgrpo, or compile the spec with this version."
         )
     try:
-        return Manifest.model_validate_json(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ArtifactError(
-            f"{path} is malformed at `{where}`: {first['msg']}. Compile the spec again."
-        ) from error
+        return validate_json(Manifest, raw)
+    except MalformedError as error:
+        raise ArtifactError(f"{path} is malformed {error}. Compile the spec again.") from error
 
 
 def _read_verified(directory: Path, name: str, digest: str) -> str:

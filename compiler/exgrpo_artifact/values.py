@@ -7,9 +7,10 @@ nothing to compute from (a turn left out, a mean over nothing); failed means tha
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, TypeAlias
+
+from exgrpo_artifact.record import Record
 
 
 class NotApplicable(Enum):
@@ -25,8 +26,7 @@ NOT_APPLICABLE: Final = NotApplicable.NOT_APPLICABLE
 """There was nothing to compute from."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Record):
     """A value that should be there and is not."""
 
     reason: str

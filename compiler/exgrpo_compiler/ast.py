@@ -6,14 +6,13 @@ decided by `resolve`, so that a misplaced one gets a sentence about the declarat
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
+from exgrpo_artifact.record import Record as Node
 from exgrpo_compiler.source import Source, Span
 
 
-@dataclass(frozen=True, slots=True)
-class Name:
+class Name(Node):
     """An identifier."""
 
     text: str
@@ -23,8 +22,7 @@ class Name:
 # --- expressions ------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Number:
+class Number(Node):
     """A numeric literal. `unit` is `tok usd s % GiB …` as written, or None."""
 
     value: float
@@ -34,16 +32,14 @@ class Number:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Bool:
+class Bool(Node):
     """`true` or `false`."""
 
     value: bool
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Text:
+class Text(Node):
     """A string.
 
     `value` has escapes resolved (`"…"`), or the margin removed (`\"\"\"…\"\"\"`), or is raw (backticks).
@@ -56,16 +52,14 @@ class Text:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Ref:
+class Ref(Node):
     """A bare name used as a value."""
 
     name: str
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Attribute:
+class Attribute(Node):
     """`value.name`."""
 
     value: Expr
@@ -73,8 +67,7 @@ class Attribute:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
+class Argument(Node):
     """An argument of a call, `name: value` or positional."""
 
     name: Name | None
@@ -82,8 +75,7 @@ class Argument:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(Node):
     """`function(arguments)`. `where` and `otherwise` only in aggregates: `mean(x where cond else 0)`."""
 
     function: Expr
@@ -93,8 +85,7 @@ class Call:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Pipe:
+class Pipe(Node):
     """`value | function` or `value | function(arguments)`."""
 
     value: Expr
@@ -103,8 +94,7 @@ class Pipe:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Unary:
+class Unary(Node):
     """`-x` or `not x`."""
 
     op: Literal["neg", "not"]
@@ -112,8 +102,7 @@ class Unary:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Binary:
+class Binary(Node):
     """`left op right`; op is an artifact op: add sub mul div and or."""
 
     op: Literal["add", "sub", "mul", "div", "and", "or"]
@@ -122,8 +111,7 @@ class Binary:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Compare:
+class Compare(Node):
     """`a < b <= c`: operands one more than ops (eq ne lt le gt ge)."""
 
     operands: tuple[Expr, ...]
@@ -131,8 +119,7 @@ class Compare:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Conditional:
+class Conditional(Node):
     """`then if condition else otherwise`."""
 
     condition: Expr
@@ -141,8 +128,7 @@ class Conditional:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Default:
+class Default(Node):
     """`value else otherwise`: otherwise where value is not-applicable."""
 
     value: Expr
@@ -150,8 +136,7 @@ class Default:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class Range(Node):
     """`low..high`, inclusive."""
 
     low: Expr
@@ -159,16 +144,14 @@ class Range:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class ListExpr:
+class ListExpr(Node):
     """`[a, b]`."""
 
     items: tuple[Expr, ...]
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(Node):
     """`key: value` of a record."""
 
     key: Name
@@ -176,8 +159,7 @@ class Entry:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Node):
     """`{ key: value, … }`; `tag` names its kind in `full { final: "…" }`."""
 
     tag: Expr | None
@@ -185,8 +167,7 @@ class Record:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Configured:
+class Configured(Node):
     """`value { statements }`: an expression with a block of settings, as `openai("x") { temperature = 0.8 }`."""
 
     value: Expr
@@ -217,8 +198,7 @@ Expr = (
 # --- types ------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class TypeExpr:
+class TypeExpr(Node):
     """`text`, `number.last`, `choice("A", "B")`, `regex(`…`)`, `list[T]`: dotted name, arguments, element."""
 
     name: str
@@ -230,8 +210,7 @@ class TypeExpr:
 # --- statements -------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Assign:
+class Assign(Node):
     """`path = value`; the path is one name everywhere but in a study's variants (`train.group = …`)."""
 
     path: tuple[Name, ...]
@@ -240,8 +219,7 @@ class Assign:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class FieldStmt:
+class FieldStmt(Node):
     """`[secret] field name: type [= value]`."""
 
     name: Name
@@ -252,8 +230,7 @@ class FieldStmt:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class NamedStmt:
+class NamedStmt(Node):
     """`split | scenario | stage name = value`."""
 
     keyword: Literal["split", "scenario", "stage"]
@@ -263,8 +240,7 @@ class NamedStmt:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class KeepStmt:
+class KeepStmt(Node):
     """`keep subject [name] where condition`."""
 
     subject: Name
@@ -274,8 +250,7 @@ class KeepStmt:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class YieldField:
+class YieldField(Node):
     """`[open] name: type`."""
 
     name: Name
@@ -285,8 +260,7 @@ class YieldField:
     doc: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class YieldsStmt:
+class YieldsStmt(Node):
     """`yields { … }`."""
 
     fields: tuple[YieldField, ...]
@@ -294,8 +268,7 @@ class YieldsStmt:
     doc: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class UserStep:
+class UserStep(Node):
     """`user = "…"`."""
 
     value: Expr
@@ -303,8 +276,7 @@ class UserStep:
     doc: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class AssistantStep:
+class AssistantStep(Node):
     """`assistant name[: type] [= "…"]`."""
 
     name: Name
@@ -314,8 +286,7 @@ class AssistantStep:
     doc: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ForStep:
+class ForStep(Node):
     """`for variable in sequence { steps }`."""
 
     variable: Name
@@ -325,8 +296,7 @@ class ForStep:
     doc: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ExampleStmt:
+class ExampleStmt(Node):
     """`example "question" -> "probe"`."""
 
     question: Expr
@@ -335,8 +305,7 @@ class ExampleStmt:
     doc: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ExpectStmt:
+class ExpectStmt(Node):
     """`expect condition`."""
 
     condition: Expr
@@ -344,8 +313,7 @@ class ExpectStmt:
     doc: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class GroupBlock:
+class GroupBlock(Node):
     """`name { … }` without `=`: `lora { … }`, `price { … }`, `limits { … }`, `variant name { … }` has `label`."""
 
     keyword: Name
@@ -355,8 +323,7 @@ class GroupBlock:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class DropStmt:
+class DropStmt(Node):
     """`drop kind name`, as `drop stage train`."""
 
     kind: Name
@@ -381,8 +348,7 @@ Stmt = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(Node):
     """`{ statements }`."""
 
     statements: tuple[Stmt, ...]
@@ -392,8 +358,7 @@ class Block:
 # --- declarations -----------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Param:
+class Param(Node):
     """`[secret] name: type`."""
 
     name: Name
@@ -402,16 +367,14 @@ class Param:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class UseItem:
+class UseItem(Node):
     """`a` or `a as b`."""
 
     name: Name
     alias: Name | None
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(Node):
     """`use pkg.module.{a, b as c}`, `use pkg.module as m`, `use "./file.exg".{x}`.
 
     `target` is the dotted module or the path; `items` is None for a whole-module `use … as alias`.
@@ -441,8 +404,7 @@ DeclKind = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Decl:
+class Decl(Node):
     """Every declaration but `use`. Parts that a kind does not have are None or empty.
 
     const: value · dataset, rubric, task: block · rule, probes, dialogue: params, block · answer: type, block ·
@@ -464,16 +426,14 @@ class Decl:
     """A syntax error was reported inside: what seems to be missing may have been written."""
 
 
-@dataclass(frozen=True, slots=True)
-class Comment:
+class Comment(Node):
     """`// text`, kept for the formatter and for silences."""
 
     text: str
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class SpecFile:
+class SpecFile(Node):
     """One parsed file. `edition` is None where the header is missing (a diagnostic was given)."""
 
     source: Source

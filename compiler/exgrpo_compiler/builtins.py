@@ -6,16 +6,15 @@ One table for each, from which checks are made. A default stands here and nowher
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from exgrpo_artifact.record import Record
 from exgrpo_compiler.value_types import ANY, BOOL, INT, NUMBER, TEXT, Type, list_of
 
 # --- functions ----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Param:
+class Param(Record):
     """A parameter. `same_unit` parameters of one function must agree in their unit."""
 
     name: str
@@ -24,8 +23,7 @@ class Param:
     same_unit: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Function:
+class Function(Record):
     """A pure function; its artifact form is a `call` node with its name. `keeps_unit`: the result has the unit too."""
 
     name: str
@@ -138,8 +136,7 @@ Due = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
+class Setting(Record):
     """A named value of a model or a stage: what may stand there and what holds where nothing does.
 
     `low` and `high` are inclusive; `above` is an exclusive lower bound. `choices` maps what is written to what it means.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Generic, Literal, NamedTuple, TypeVar
 
+from exgrpo_artifact.record import Record
 from exgrpo_compiler.source import Span
 
 Severity = Literal["error", "warning"]
@@ -39,8 +39,7 @@ class Fix(NamedTuple):
     is_safe: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Diagnostic:
+class Diagnostic(Record):
     """One problem: `message` is one plain sentence that stands alone, `hint` a fact or an edit that helps."""
 
     id: str
@@ -53,8 +52,7 @@ class Diagnostic:
     """Edits that `exgrpo fix` and editors can apply."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome(Generic[T]):
+class Outcome(Record, Generic[T]):
     """A stage's value, or None when it could not be made, and all that was found on the way."""
 
     value: T | None

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from exgrpo_artifact.canonical import dump_canonical, hash_text, hash_value, to_plain
-from exgrpo_artifact.graph import RewardFile
+from exgrpo_artifact.graph import RewardFile, RewardGraph
 from exgrpo_artifact.manifest import FORMAT, Hashes, Manifest, Provenance
+from exgrpo_artifact.record import replace
 from exgrpo_artifact.storage import MANIFEST, REWARD, compute_content_hash
+from exgrpo_artifact.validation import validate_plain
 from exgrpo_artifact.version import VERSION
 from exgrpo_compiler.lower.task import Lowered
 
@@ -21,8 +23,9 @@ COMPILER = f"exgrpo {VERSION}"
 
 def emit_artifact(task: Lowered, overrides: Sequence[str], turned_off: Sequence[str]) -> ArtifactFiles:
     """The artifact's files: prompts, reward.json, manifest.json."""
+    rewards = validate_plain(RewardFile, to_plain(RewardFile(rewards=dict(task.rewards))))
     files: ArtifactFiles = dict(task.prompts)
-    files[REWARD] = dump_canonical(RewardFile(rewards=dict(task.rewards)), sort_keys=False)
+    files[REWARD] = dump_canonical(rewards, sort_keys=False)
     manifest = Manifest(
         format=FORMAT,
         edition=task.edition,
@@ -38,7 +41,7 @@ def emit_artifact(task: Lowered, overrides: Sequence[str], turned_off: Sequence[
         dialogues=dict(task.dialogues),
         rubrics=dict(task.rubrics),
         stages=task.stages,
-        hashes=hash_layers(task),
+        hashes=Hashes(data="", prompts="", reward="", train=""),
         files={path: hash_text(text) for path, text in sorted(files.items())},
         provenance=Provenance(
             compiler=COMPILER,
@@ -47,12 +50,14 @@ def emit_artifact(task: Lowered, overrides: Sequence[str], turned_off: Sequence[
             turned_off=tuple(turned_off),
         ),
     )
-    manifest = manifest.model_copy(update={"content_hash": compute_content_hash(manifest)})
+    manifest = validate_plain(Manifest, to_plain(manifest))
+    manifest = replace(manifest, hashes=hash_layers(manifest, rewards.rewards, task.prompts))
+    manifest = replace(manifest, content_hash=compute_content_hash(manifest))
     files[MANIFEST] = dump_canonical(manifest, sort_keys=False)
     return files
 
 
-def hash_layers(task: Lowered) -> Hashes:
+def hash_layers(task: Manifest, rewards: Mapping[str, RewardGraph], templates: Mapping[str, str]) -> Hashes:
     """One hash for each thing that may change by itself.
 
     data: datasets · prompts: what teachers and judges of probes are asked, and the filters · reward: rewards and rubrics ·
@@ -60,7 +65,7 @@ def hash_layers(task: Lowered) -> Hashes:
     """
     prompts = {probes.prompt for probes in task.probes.values()}
     rubrics = {rubric.text for rubric in task.rubrics.values()}
-    dialogues = {path: text for path, text in task.prompts.items() if path not in prompts | rubrics}
+    dialogues = {path: text for path, text in templates.items() if path not in prompts | rubrics}
     calls = [
         node.params
         for probes in task.probes.values()
@@ -78,14 +83,14 @@ def hash_layers(task: Lowered) -> Hashes:
                 "probes": dict(task.probes),
                 "rules": dict(task.rules),
                 "models": {name: _describe_model(task, name) for name in sorted(asked)},
-                "templates": {path: task.prompts[path] for path in sorted(prompts | judged)},
+                "templates": {path: templates[path] for path in sorted(prompts | judged)},
             }
         ),
         reward=hash_value(
             {
-                "rewards": dict(task.rewards),
+                "rewards": dict(rewards),
                 "rubrics": dict(task.rubrics),
-                "templates": {path: task.prompts[path] for path in sorted(rubrics)},
+                "templates": {path: templates[path] for path in sorted(rubrics)},
             }
         ),
         train=hash_value(
@@ -100,7 +105,7 @@ def hash_layers(task: Lowered) -> Hashes:
     )
 
 
-def _describe_model(task: Lowered, name: str) -> dict[str, Any]:
+def _describe_model(task: Manifest, name: str) -> dict[str, Any]:
     """What determines a model's answers: not how it is reached or paid."""
     model = task.models[name]
     return {

@@ -8,11 +8,12 @@ Names, file paths and node ids of the artifact are not chosen yet. Contract mode
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple
 
 from exgrpo_artifact.graph import Level, OnFailure
 from exgrpo_artifact.manifest import AnswerSpec, Model, Source, Split
+from exgrpo_artifact.record import Record
+from exgrpo_compiler.checked_tests import CheckedTest
 from exgrpo_compiler.program import Key
 from exgrpo_compiler.source import Span
 from exgrpo_compiler.value_types import Type
@@ -31,8 +32,7 @@ class AnswerOf(NamedTuple):
     type: Type
 
 
-@dataclass(frozen=True, slots=True)
-class Typed:
+class Typed(Record):
     """One checked operation. Params may hold Keys, STUDENT and AnswerOf, which `lower` replaces."""
 
     op: str
@@ -43,8 +43,7 @@ class Typed:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
+class Template(Record):
     """The text of a checked template. `prefix` binds names that its author chose otherwise than the runtime does."""
 
     text: str
@@ -56,8 +55,7 @@ class Template:
         return self.prefix + self.text
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedField:
+class CheckedField(Record):
     """A field of a dataset."""
 
     name: str
@@ -66,8 +64,7 @@ class CheckedField:
     value: Typed
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedDataset:
+class CheckedDataset(Record):
     """A `dataset`."""
 
     doc: str
@@ -77,15 +74,13 @@ class CheckedDataset:
     row_type: Type
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedModel:
+class CheckedModel(Record):
     """A `model`; the contract's model has its declared name, which `lower` may change."""
 
     model: Model
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedParam:
+class CheckedParam(Record):
     """A field that a rule asks for."""
 
     name: str
@@ -94,8 +89,7 @@ class CheckedParam:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedRule:
+class CheckedRule(Record):
     """A `rule`."""
 
     doc: str
@@ -106,23 +100,20 @@ class CheckedRule:
     reveals: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedAnswer:
+class CheckedAnswer(Record):
     """An `answer`."""
 
     spec: AnswerSpec
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedRubric:
+class CheckedRubric(Record):
     """A `rubric`."""
 
     scale: tuple[float, float]
     text: Template
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedYield:
+class CheckedYield(Record):
     """A field of the teacher's reply."""
 
     name: str
@@ -131,8 +122,7 @@ class CheckedYield:
     doc: str
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedKeep:
+class CheckedKeep(Record):
     """A filter."""
 
     name: str
@@ -140,8 +130,7 @@ class CheckedKeep:
     condition: Typed
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedProbes:
+class CheckedProbes(Record):
     """A `probes` block."""
 
     dataset: Key
@@ -153,8 +142,7 @@ class CheckedProbes:
     probe_type: Type
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedExchange:
+class CheckedExchange(Record):
     """A user message and the assistant's turn after it."""
 
     name: str
@@ -164,8 +152,7 @@ class CheckedExchange:
     in_loop: bool
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedCut:
+class CheckedCut(Record):
     """A scenario."""
 
     kind: Literal["all", "first", "branch"]
@@ -173,8 +160,7 @@ class CheckedCut:
     count: Typed | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedDialogue:
+class CheckedDialogue(Record):
     """A `dialogue`. `variable` and `count` belong to the loop."""
 
     doc: str
@@ -196,8 +182,7 @@ class CheckedDialogue:
         return next((exchange for exchange in self.exchanges if exchange.name == name), None)
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedReward:
+class CheckedReward(Record):
     """A `reward`. `terms` in source order, `total` last. `scenarios`: those that conditions name, with their place."""
 
     dialogue: Key
@@ -208,8 +193,7 @@ class CheckedReward:
     scenarios: Mapping[str, Span]
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedStage:
+class CheckedStage(Record):
     """A stage with every setting known, those that name declarations as their Keys."""
 
     name: str
@@ -218,8 +202,7 @@ class CheckedStage:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedTask:
+class CheckedTask(Record):
     """A `task`."""
 
     doc: str
@@ -229,8 +212,7 @@ class CheckedTask:
     stages: tuple[CheckedStage, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedProgram:
+class CheckedProgram(Record):
     """Every checked declaration by its key, and the tasks of the entry file in source order."""
 
     edition: int
@@ -240,4 +222,6 @@ class CheckedProgram:
     tasks: Mapping[str, Key]
     scope_names: Mapping[Key, str]
     """Names that the entry file has for declarations."""
-    turned_off: tuple[str, ...] = field(default=())
+    turned_off: tuple[str, ...] = ()
+    tests: tuple[CheckedTest, ...] = ()
+    """Of the entry file, in source order; broken ones are left out."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import TypeVar, cast
 
+from exgrpo_artifact.record import Record, get_fields, replace
 from exgrpo_compiler.ast import Call, Decl, Expr, NamedStmt, Ref, Text
 from exgrpo_compiler.diagnostics import Label, Outcome, find_closest, suggest_name
 from exgrpo_compiler.problems import Problems, list_names
@@ -33,8 +33,7 @@ ParseExpression = Callable[[Source], Outcome[Expr]]
 _PATH = re.compile(r"\s*([^\W\d]\w*(?:\s*\.\s*[^\W\d]\w*)*)\s*=(?!=)")
 
 
-@dataclass(frozen=True, slots=True)
-class Overridden:
+class Overridden(Record):
     """The program with all overrides in it."""
 
     program: Program
@@ -196,7 +195,7 @@ def _move(node: T, source: Source) -> T:
         moved = Label(_move(node.span, source), node.text)
     elif isinstance(node, tuple):
         moved = tuple(_move(item, source) for item in node)
-    elif is_dataclass(node) and not isinstance(node, type):
-        changes = {field.name: _move(getattr(node, field.name), source) for field in fields(node)}
+    elif isinstance(node, Record):
+        changes = {name: _move(getattr(node, name), source) for name in get_fields(type(node))}
         moved = replace(node, **changes)
     return cast(T, moved)

@@ -7,11 +7,11 @@ the others whole; inside of a piece a mistake costs one statement. One mistake i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import cast
 
 from lark import Token, Tree
 
+from exgrpo_artifact.record import replace
 from exgrpo_compiler.ast import Decl, Expr, SpecFile, Use
 from exgrpo_compiler.brackets import find_line_leads, split_declarations
 from exgrpo_compiler.build_ast import Header, TreeBuilder, find_unused_docs
@@ -128,7 +128,7 @@ def _find_too_deep(source: Source, root: Tree[Token]) -> Diagnostic | None:
             return Diagnostic(
                 "too-deep",
                 "error",
-                f"this is nested more than {MAX_DEPTH} levels deep",
+                f"This is nested more than {MAX_DEPTH} levels deep.",
                 Span(source, start, start + 1),
                 hint="give parts of it names of their own",
             )
@@ -148,7 +148,7 @@ def _check_edition(source: Source, lexed: Tokens, header: Header | None) -> Sequ
         ):
             return ()  # what is wrong with it was said where it stands
         place = get_span(source, lexed.tokens[0]) if lexed.tokens else Span(source, 0, 0)
-        message = "the file does not say which edition of the language it is written in"
+        message = "The file does not say which edition of the language it is written in."
         return (
             Diagnostic(
                 "missing-edition", "error", message, place, hint=f"begin the file with `exg {EDITION}`"
@@ -156,7 +156,7 @@ def _check_edition(source: Source, lexed: Tokens, header: Header | None) -> Sequ
         )
     if header.edition.text == str(EDITION):
         return ()
-    message = f"edition {header.edition.text} is not known to this compiler"
+    message = f"Edition {header.edition.text} is not known to this compiler."
     hint = f"the only edition so far is edition 1: `exg {EDITION}`"
     return (Diagnostic("unknown-edition", "error", message, header.edition.span, hint=hint),)
 

@@ -7,9 +7,9 @@ Modules are keyed by the name of their source, declarations by module and name. 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from exgrpo_artifact.record import Record, replace
 from exgrpo_compiler.ast import Decl, SpecFile
 from exgrpo_compiler.source import Source, Span
 
@@ -41,8 +41,7 @@ class Binding(NamedTuple):
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
-class Module:
+class Module(Record):
     """One file with its scope."""
 
     spec: SpecFile
@@ -54,8 +53,7 @@ class Module:
         return self.spec.source
 
 
-@dataclass(frozen=True, slots=True)
-class Program:
+class Program(Record):
     """Modules in loading order, the entry first."""
 
     entry: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from exgrpo_artifact.record import Record
 
 
 class Position(NamedTuple):
@@ -14,35 +15,55 @@ class Position(NamedTuple):
     column: int
 
 
-@dataclass(frozen=True, slots=True)
 class Source:
-    """One file. `name` is what diagnostics print; `module` is its identity in the artifact (no machine path)."""
+    """One file, never changed. `name` is what diagnostics print; `module` its identity in the artifact (no machine path)."""
 
-    name: str
-    text: str
-    module: str
-    line_starts: tuple[int, ...] = field(init=False, repr=False, compare=False)
+    __slots__ = ("_line_starts", "module", "name", "text")
 
-    def __post_init__(self) -> None:
-        starts = [0]
-        starts.extend(index + 1 for index, char in enumerate(self.text) if char == "\n")
-        object.__setattr__(self, "line_starts", tuple(starts))
+    def __init__(self, name: str, text: str, module: str) -> None:
+        self.name = name
+        self.text = text
+        self.module = module
+        self._line_starts: tuple[int, ...] | None = None
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Source):
+            return NotImplemented
+        return (self.name, self.module, self.text) == (other.name, other.module, other.text)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.module))
+
+    def __repr__(self) -> str:
+        return f"Source({self.name!r})"
+
+    @property
+    def line_starts(self) -> tuple[int, ...]:
+        """Offset of the first character of every line."""
+        if self._line_starts is None:
+            starts, at = [0], self.text.find("\n")
+            while at >= 0:
+                starts.append(at + 1)
+                at = self.text.find("\n", at + 1)
+            self._line_starts = tuple(starts)
+        return self._line_starts
 
     def locate(self, offset: int) -> Position:
         """Line and column of a character offset; an offset past the end is the end."""
         offset = max(0, min(offset, len(self.text)))
-        line = bisect_right(self.line_starts, offset)
-        return Position(line, offset - self.line_starts[line - 1] + 1)
+        starts = self.line_starts
+        line = bisect_right(starts, offset)
+        return Position(line, offset - starts[line - 1] + 1)
 
     def get_line(self, line: int) -> str:
         """Text of a 1-based line without its line break."""
-        start = self.line_starts[line - 1]
-        end = self.line_starts[line] - 1 if line < len(self.line_starts) else len(self.text)
+        starts = self.line_starts
+        start = starts[line - 1]
+        end = starts[line] - 1 if line < len(starts) else len(self.text)
         return self.text[start:end].removesuffix("\r")
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(Record):
     """Characters `start` (included) to `end` (excluded) of a source."""
 
     source: Source

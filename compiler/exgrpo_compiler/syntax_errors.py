@@ -146,7 +146,9 @@ def _describe_equals(failure: Failure) -> Diagnostic | None:
         and previous.type in NAMES
         and "COLON" in failure.accepts
     ):
-        return _report(failure, "Arguments are written `name: value`, with a colon.", f"write `{previous}: …`")
+        return _report(
+            failure, "Arguments are written `name: value`, with a colon.", f"write `{previous}: …`"
+        )
     if "COMPARISON" in failure.accepts:
         return _report(failure, "A value cannot be assigned inside an expression.", "to compare, write `==`")
     return None

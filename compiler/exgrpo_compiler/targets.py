@@ -7,9 +7,9 @@ the tasks at hand; a qualified one (`task.stage.key`) is never ambiguous.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
+from exgrpo_artifact.record import replace
 from exgrpo_compiler.ast import (
     Argument,
     Assign,

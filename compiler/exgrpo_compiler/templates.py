@@ -8,7 +8,6 @@ place inside the string, wherever that string stands.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import TemplateSyntaxError, nodes
@@ -61,7 +60,6 @@ def check_template(text: Text, names: Names, problems: Problems, what: str) -> f
     return frozenset(checker.used) if len(problems) == before else None
 
 
-@dataclass(slots=True)
 class _Checker:
     """Walks one template."""
 

@@ -6,18 +6,17 @@ Units belong to numbers only: `tok`, `usd`, `s`, …
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from exgrpo_artifact.manifest import FieldType
+from exgrpo_artifact.record import Record
 
 Kind = Literal["text", "number", "int", "bool", "any", "choice", "list", "record"]
 SCALARS: tuple[Kind, ...] = ("text", "number", "int", "bool", "any")
 """Type names that take no argument."""
 
 
-@dataclass(frozen=True, slots=True)
-class Type:
+class Type(Record):
     """A type. `options` of a choice, `element` of a list, `fields` of a record, `unit` of a number."""
 
     kind: Kind

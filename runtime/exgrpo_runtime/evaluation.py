@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+from exgrpo_artifact import record
 from exgrpo_artifact.errors import DataError
 from exgrpo_artifact.evaluate import Rollout, collect_judgements, evaluate_reward
 from exgrpo_artifact.graph import RewardGraph
@@ -241,7 +242,7 @@ def restrict_reward(reward: RewardGraph, term: str) -> RewardGraph:
             needed.add(name)
             waiting += nodes[name].args
     kept = tuple(node for node in reward.nodes if node.id in needed)
-    return reward.model_copy(update={"nodes": kept, "terms": (term,), "result": term})
+    return record.replace(reward, nodes=kept, terms=(term,), result=term)
 
 
 # --- plain questions --------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from exgrpo_artifact.answers import answer_matches
 from exgrpo_artifact.evaluate import evaluate_arguments, evaluate_graph, find_external_nodes
 from exgrpo_artifact.graph import Graph, Node
-from exgrpo_artifact.manifest import AnswerSpec, Sampling
+from exgrpo_artifact.manifest import AnswerSpec, Sampling, read_answer_spec
 from exgrpo_artifact.values import NOT_APPLICABLE, Failed, Value
 from exgrpo_runtime.asking import Asker
 from exgrpo_runtime.context import Context
@@ -109,7 +109,7 @@ class Conditions:
         self, node: Node, calls: Sequence[tuple[Subject, list[Value]]], advance: Callable[[], None]
     ) -> list[Value]:
         model = self.context.manifest.models[node.params["model"]]
-        spec = AnswerSpec.model_validate(node.params["answer"])
+        spec = read_answer_spec(node.params["answer"])
         requests = []
         for _, (texts, _) in calls:
             shown = texts if isinstance(texts, list) else [texts]

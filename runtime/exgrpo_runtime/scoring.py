@@ -7,11 +7,12 @@ and trains no token. Shape letters: `P` questions of a step, `G` trained rollout
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from exgrpo_artifact.evaluate import Rollout, Scores, collect_judgements, evaluate_reward
 from exgrpo_artifact.graph import RewardGraph
 from exgrpo_artifact.manifest import GrpoStage
+from exgrpo_artifact.record import replace
 from exgrpo_artifact.values import Value
 from exgrpo_runtime.advantages import compute_advantages
 from exgrpo_runtime.context import Context

@@ -15,6 +15,7 @@ from exgrpo_artifact.answers import answer_matches, extract_answer, same_answer
 from exgrpo_artifact.boxed import find_last_boxed, is_same_math
 from exgrpo_artifact.errors import MissingDependencyError
 from exgrpo_artifact.manifest import AnswerSpec, FieldType
+from exgrpo_artifact.validation import validate_plain
 
 NUMBER = AnswerSpec(kind="number.last")
 LETTER = AnswerSpec(kind="choice.letter")
@@ -294,7 +295,7 @@ def test_regex_converts_before_it_compares() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @given(text=st.text(max_size=80))
 def test_no_text_breaks_extraction(kind: str, text: str) -> None:
-    spec = AnswerSpec.model_validate({"kind": kind})
+    spec = validate_plain(AnswerSpec, {"kind": kind})
     answer = extract_answer(text, spec)
     assert answer is None or answer
     if answer is not None and kind != "math.boxed":
@@ -303,7 +304,7 @@ def test_no_text_breaks_extraction(kind: str, text: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_long_junk_is_read_in_linear_time(kind: str) -> None:
-    spec = AnswerSpec.model_validate({"kind": kind})
+    spec = validate_plain(AnswerSpec, {"kind": kind})
     for unit in (
         "a",
         " ",

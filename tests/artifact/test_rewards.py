@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from exgrpo_artifact.errors import ArtifactError
 from exgrpo_artifact.evaluate import Rollout, collect_judgements, evaluate_reward
 from exgrpo_artifact.graph import Node, OnFailure, RewardGraph
+from exgrpo_artifact.record import replace
 from exgrpo_artifact.values import Failed, Value
 from tests.artifact.graphs import DROP_GROUP, Builder, build_exgrpo, make_group, make_rollout
 
@@ -160,7 +161,7 @@ def test_a_term_turned_off_is_a_literal_that_aggregates_as_before() -> None:
     graph = build_exgrpo()
     off = Node(id="outcome", op="const", params={"value": 0}, level="rollout")
     nodes = tuple(off if node.id == "outcome" else node for node in graph.nodes)
-    scores = evaluate_reward(graph.model_copy(update={"nodes": nodes}), ITEM, make_group("1", "1"))
+    scores = evaluate_reward(replace(graph, nodes=nodes), ITEM, make_group("1", "1"))
     assert scores.terms["p_full"] == scores.totals == (0, 0)
 
 
@@ -369,4 +370,4 @@ def test_attributes_of_a_rollout() -> None:
 def test_a_node_before_its_argument_is_a_damaged_artifact() -> None:
     graph = build_exgrpo()
     with pytest.raises(ArtifactError, match="stands before its argument"):
-        evaluate_reward(graph.model_copy(update={"nodes": graph.nodes[::-1]}), ITEM, make_group("1", "1"))
+        evaluate_reward(replace(graph, nodes=graph.nodes[::-1]), ITEM, make_group("1", "1"))

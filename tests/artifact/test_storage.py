@@ -12,7 +12,9 @@ from exgrpo_artifact.canonical import dump_canonical, hash_text
 from exgrpo_artifact.errors import ArtifactError
 from exgrpo_artifact.graph import RewardFile
 from exgrpo_artifact.manifest import FORMAT, Hashes, Manifest, Provenance
+from exgrpo_artifact.record import replace
 from exgrpo_artifact.storage import compute_content_hash, read_artifact
+from exgrpo_artifact.validation import validate_json
 from tests.artifact.graphs import build_exgrpo
 
 PROMPT = "Explain: {{ item.question }}\n"
@@ -29,24 +31,27 @@ def write_artifact(directory: Path, files: dict[str, str] | None = None, **chang
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(text.encode("utf-8"))
-    manifest = Manifest(
-        edition=1,
-        task="t",
-        seed=0,
-        data="rows",
-        student="s",
-        datasets={},
-        models={},
-        rules={},
-        probes={},
-        dialogues={},
-        rubrics={},
-        stages=(),
-        hashes=Hashes(data="", prompts="", reward="", train=""),
-        files={name: hash_text(text) for name, text in texts.items()},
-        provenance=Provenance(compiler="0", sources={}),
-    ).model_copy(update=changes)
-    whole = manifest.model_copy(update={"content_hash": compute_content_hash(manifest)})
+    manifest = replace(
+        Manifest(
+            edition=1,
+            task="t",
+            seed=0,
+            data="rows",
+            student="s",
+            datasets={},
+            models={},
+            rules={},
+            probes={},
+            dialogues={},
+            rubrics={},
+            stages=(),
+            hashes=Hashes(data="", prompts="", reward="", train=""),
+            files={name: hash_text(text) for name, text in texts.items()},
+            provenance=Provenance(compiler="0", sources={}),
+        ),
+        **changes,
+    )
+    whole = replace(manifest, content_hash=compute_content_hash(manifest))
     (directory / "manifest.json").write_bytes(dump_canonical(whole).encode("utf-8"))
     return directory
 
@@ -101,8 +106,8 @@ def edit_manifest(directory: Path, **changes: Any) -> None:
 def rewrite_manifest(directory: Path, files: dict[str, str]) -> None:
     """Other files, with a content hash that fits: what an attacker would write."""
     path = directory / "manifest.json"
-    changed = Manifest.model_validate_json(path.read_text("utf-8")).model_copy(update={"files": files})
-    whole = changed.model_copy(update={"content_hash": compute_content_hash(changed)})
+    changed = replace(validate_json(Manifest, path.read_text("utf-8")), files=files)
+    whole = replace(changed, content_hash=compute_content_hash(changed))
     path.write_text(dump_canonical(whole), "utf-8")
 
 

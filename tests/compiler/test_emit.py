@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from exgrpo_artifact.record import get_fields
 from exgrpo_artifact.storage import read_artifact
 from exgrpo_compiler.emit import ArtifactFiles
 from tests.support.compiling import (
@@ -86,7 +87,7 @@ def test_provenance_names_modules_and_no_place_on_this_machine() -> None:
 
 def find_changed(*overrides: str) -> set[str]:
     before, after = compile_manifest(GSM8K).hashes, compile_manifest(GSM8K, *overrides).hashes
-    return {name for name in type(before).model_fields if getattr(before, name) != getattr(after, name)}
+    return {name for name in get_fields(type(before)) if getattr(before, name) != getattr(after, name)}
 
 
 @pytest.mark.parametrize(

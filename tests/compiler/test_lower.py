@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from exgrpo_artifact.canonical import to_plain
 from exgrpo_artifact.evaluate import Rollout, evaluate_graph, evaluate_reward, find_external_nodes
 from exgrpo_artifact.graph import Graph
 from exgrpo_artifact.manifest import EvaluateStage, GrpoStage, SftStage
@@ -233,8 +234,8 @@ def test_shares_know_where_they_begin() -> None:
 def test_an_environment_variable_stays_a_reference() -> None:
     tutor = compile_manifest(GSM8K).models["tutor"]
     assert tutor.base_url is not None
-    assert tutor.model_dump()["base_url"] == {"env": "TEACHER_BASE_URL"}
-    assert tutor.model_dump()["api_key"] == {"env": "TEACHER_API_KEY"}
+    assert to_plain(tutor)["base_url"] == {"env": "TEACHER_BASE_URL"}
+    assert to_plain(tutor)["api_key"] == {"env": "TEACHER_API_KEY"}
 
 
 def test_the_prompt_ends_with_the_form_of_the_reply() -> None:

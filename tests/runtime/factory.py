@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from exgrpo_artifact.canonical import to_plain
 from exgrpo_artifact.graph import Graph, Node, RewardGraph
 from exgrpo_artifact.manifest import (
     AnswerSpec,
@@ -97,7 +98,7 @@ def make_reward() -> RewardGraph:
             id="outcome",
             op="call",
             args=("final", "gold"),
-            params={"fn": "matches", "answer": NUMBER.model_dump(mode="json")},
+            params={"fn": "matches", "answer": to_plain(NUMBER)},
             **rollout,
         ),
         Node(id="tokens", op="tokens", **rollout),

@@ -28,7 +28,9 @@ from exgrpo_artifact.manifest import (
     Source,
     Split,
 )
+from exgrpo_artifact.record import replace
 from exgrpo_artifact.storage import Artifact
+from exgrpo_artifact.validation import validate_plain
 from exgrpo_runtime.context import Context
 from exgrpo_runtime.evaluation import (
     answer_messages,
@@ -100,17 +102,19 @@ def make_reward() -> RewardGraph:
 
 
 def make_manifest() -> Manifest:
-    first = Cut.model_validate(
+    first = validate_plain(
+        Cut,
         {
             "kind": "first",
             "count": {"nodes": [{"id": "_0", "op": "const", "params": {"value": 0}}], "result": "_0"},
-        }
+        },
     )
-    one = Cut.model_validate(
+    one = validate_plain(
+        Cut,
         {
             "kind": "first",
             "count": {"nodes": [{"id": "_0", "op": "const", "params": {"value": 1}}], "result": "_0"},
-        }
+        },
     )
     dialogue = Dialogue(
         name="d",
@@ -246,7 +250,7 @@ def test_only_the_asked_term_is_computed():
 
 def test_rows_whose_scenario_cannot_be_formed_are_counted_not_scored(context):
     student = load_for_stage(context)
-    stage = EVALUATE.model_copy(update={"scenario": "partial"})
+    stage = replace(EVALUATE, scenario="partial")
     completions = evaluate_student(student, stage, context)
     assert [entry.score for entry in completions] == [None] * 6
     line = summarise_completions("initial", completions)
@@ -258,7 +262,7 @@ def test_evaluation_asks_the_probes_of_its_scenario(context, tmp_path):
     probes = [Probe(row.uid, rule, {"question": f"{rule}?"}, rule == "c") for row in TEST for rule in "abc"]
     (directory / "probes.jsonl").write_text("".join(json.dumps(probe.to_json()) + "\n" for probe in probes))
     student = load_for_stage(context)
-    one = evaluate_student(student, EVALUATE.model_copy(update={"scenario": "partial"}), context)
+    one = evaluate_student(student, replace(EVALUATE, scenario="partial"), context)
     assert all(entry.score is not None for entry in one)
     assert [entry.user for entry in one] == [row.fields["question"] for row in TEST]
 
@@ -316,7 +320,7 @@ def test_a_grpo_stage_counts_as_training(context):
         top_p=1,
         max_new=8,
     )
-    manifest = context.manifest.model_copy(update={"stages": (stage,)})
+    manifest = replace(context.manifest, stages=(stage,))
     changed = Context(
         artifact=Artifact(manifest, PROMPTS, {}),
         templates=context.templates,

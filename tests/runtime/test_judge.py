@@ -10,6 +10,7 @@ pytest.importorskip("httpx")
 from exgrpo_artifact.errors import TeacherError
 from exgrpo_artifact.evaluate import Judgement
 from exgrpo_artifact.manifest import Model, Rubric
+from exgrpo_artifact.record import replace
 from exgrpo_artifact.values import Failed
 from exgrpo_runtime.context import Context
 from exgrpo_runtime.judge import read_score, read_verdict, score_judgements
@@ -23,8 +24,9 @@ RUBRIC = Rubric(name="faithful", scale=(0, 4), text="prompts/faithful.jinja")
 def make_judged(path: Path, url: str) -> Context:
     artifact = make_artifact()
     judge = Model(name="judge", kind="openai", id="small", base_url=url, tries=1, timeout_s=5.0)
-    manifest = artifact.manifest.model_copy(
-        update={"models": {**artifact.manifest.models, "judge": judge}, "rubrics": {"faithful": RUBRIC}}
+    manifest = replace(
+        artifact.manifest,
+        **{"models": {**artifact.manifest.models, "judge": judge}, "rubrics": {"faithful": RUBRIC}},
     )
     prompts = {**PROMPTS, RUBRIC.text: "Does each step follow?\n"}
     return make_context(path, artifact._replace(manifest=manifest, prompts=prompts))

@@ -11,6 +11,7 @@ import pytest
 from exgrpo_artifact.errors import DataError
 from exgrpo_artifact.graph import Graph, Node
 from exgrpo_artifact.manifest import Cut, Dialogue, Exchange, ProbeLoop
+from exgrpo_artifact.record import replace
 from exgrpo_runtime.plans import (
     IGNORED,
     collect_turns,
@@ -93,7 +94,7 @@ def test_fewer_probes_than_asked_for_are_all_taken():
 
 
 def test_a_loop_without_a_count_takes_all_in_order():
-    loop = LOOP.model_copy(update={"count": None})
+    loop = replace(LOOP, count=None)
     assert draw_probes(loop, PROBES, for_rollout=False, rng=Random(0)) == PROBES
 
 

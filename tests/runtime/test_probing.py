@@ -14,9 +14,11 @@ import pytest
 
 pytest.importorskip("httpx")
 
+from exgrpo_artifact.canonical import to_plain
 from exgrpo_artifact.errors import DataError, TeacherError
 from exgrpo_artifact.graph import Graph, Node
 from exgrpo_artifact.manifest import Keep, Limits, Model, Price, ProbeStage, Rule, Sampling
+from exgrpo_artifact.record import replace as change
 from exgrpo_runtime.context import Context
 from exgrpo_runtime.probing import run_probe_stage
 from exgrpo_runtime.solving import Conversation
@@ -40,7 +42,7 @@ def make_consistent() -> Keep:
         Node(id="gold", op="item", params={"field": "gold"}),
     )
     texts = Node(id="texts", op="list", args=("q", "a", "i"))
-    params = {"fn": "agrees", "model": "tutor", "answer": NUMBER.model_dump(mode="json")}
+    params = {"fn": "agrees", "model": "tutor", "answer": to_plain(NUMBER)}
     agrees = Node(id="agrees", op="call", args=("texts", "gold"), params=params)
     return Keep(name="consistent", subject="probe", condition=make_graph(*leaves, texts, agrees))
 
@@ -85,13 +87,12 @@ def make_probing(
     manifest = artifact.manifest
     settings = {"id": "big", "base_url": url, "tries": 2, "timeout_s": 5.0, "limits": Limits(concurrency=4)}
     tutor = Model(**{"name": "tutor", "kind": "openai", **settings, **changes})
-    declaration = manifest.probes["ask"].model_copy(update={"rules": rules, "keeps": keeps})
-    manifest = manifest.model_copy(
-        update={
-            "models": {**manifest.models, "tutor": tutor},
-            "rules": make_rules(),
-            "probes": {"ask": declaration},
-        }
+    declaration = change(manifest.probes["ask"], rules=rules, keeps=keeps)
+    manifest = change(
+        manifest,
+        models={**manifest.models, "tutor": tutor},
+        rules=make_rules(),
+        probes={"ask": declaration},
     )
     prompt = "RULE {{ rule.name }}: {{ rule.instruction }}\nQUESTION {{ item.question }} ({{ item.gold }})"
     context = make_context(
@@ -297,10 +298,10 @@ def test_a_rule_that_does_not_apply_is_not_asked_and_counted(tmp_path: Path) -> 
 def test_solved_of_another_model_asks_that_model_greedily(tmp_path: Path) -> None:
     keep = make_in_reach()
     nodes = tuple(
-        node.model_copy(update={"params": {**node.params, "model": "tutor"}}) if node.id == "solved" else node
+        change(node, params={**node.params, "model": "tutor"}) if node.id == "solved" else node
         for node in keep.condition.nodes
     )
-    keep = keep.model_copy(update={"condition": Graph(nodes=nodes, result=keep.condition.result)})
+    keep = change(keep, condition=Graph(nodes=nodes, result=keep.condition.result))
 
     def script(number: int, body: dict[str, Any]) -> Response:
         prompt = body["messages"][-1]["content"]
@@ -462,7 +463,7 @@ def test_the_budget_is_never_exceeded_and_what_it_bought_is_kept(tmp_path: Path)
         with pytest.raises(TeacherError, match="used up"):
             run(resume(tmp_path, context))
         assert endpoint.num_hits == hits
-        richer = make_probing(tmp_path / "richer", endpoint.url, **{**changes, "budget_usd": 2.0})
+        richer = make_probing(tmp_path / "richer", endpoint.url, **(changes | {"budget_usd": 2.0}))
         summary = run(replace(richer, store=ReplyStore(tmp_path / "replies.sqlite")))
         assert summary["from_store"] == hits
         assert summary["budget"] == {"limit_usd": 2.0, "spent_usd": 1.08, "is_kept": True}

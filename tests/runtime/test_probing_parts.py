@@ -7,6 +7,7 @@ import pytest
 
 from exgrpo_artifact.graph import Graph, Node
 from exgrpo_artifact.manifest import AnswerSpec, DataField, Dataset, Dialogue, FieldType, Source, Yield
+from exgrpo_artifact.record import replace
 from exgrpo_runtime.convert import Misfit
 from exgrpo_runtime.leaks import find_stated_secret
 from exgrpo_runtime.quantities import find_quantities
@@ -222,8 +223,8 @@ def test_each_probe_is_asked_alone_and_counts_are_by_row() -> None:
 def test_free_texts_are_compared_normalised_where_the_answer_type_finds_nothing() -> None:
     spec = AnswerSpec(kind="regex", pattern=r"<(\d)>", type=FieldType(kind="int"))
     assert LESSON.loop is not None
-    exchange = LESSON.loop.exchanges[0].model_copy(update={"answer": spec})
-    lesson = LESSON.model_copy(update={"loop": LESSON.loop.model_copy(update={"exchanges": (exchange,)})})
+    exchange = replace(LESSON.loop.exchanges[0], answer=spec)
+    lesson = replace(LESSON, loop=replace(LESSON.loop, exchanges=(exchange,)))
     replies: list[str | None] = ["Adding counts! The answer is: the addition.", "addition", "multiplication"]
     counts, _ = solve_with(replies, [["The Addition"], ["addition."], ["addition"]], lesson)
     assert counts == [1, 1, 0]
@@ -236,8 +237,8 @@ def test_a_reply_that_failed_makes_its_row_unknown_and_no_other() -> None:
 
 def test_a_later_exchange_of_the_loop_sees_the_earlier_answer() -> None:
     assert LESSON.loop is not None
-    exchanges = (*LESSON.loop.exchanges, LESSON.loop.exchanges[0].model_copy(update={"name": "again"}))
-    lesson = LESSON.model_copy(update={"loop": LESSON.loop.model_copy(update={"exchanges": exchanges})})
+    exchanges = (*LESSON.loop.exchanges, replace(LESSON.loop.exchanges[0], name="again"))
+    lesson = replace(LESSON, loop=replace(LESSON.loop, exchanges=exchanges))
     counts, asked = solve_with(["4"], [["4"]], lesson)
     assert counts == [1]
     assert [message["role"] for message in asked[1]] == ["system", "user", "assistant", "user"]

@@ -10,6 +10,7 @@ import pytest
 from exgrpo_artifact.errors import DataError, SourceError
 from exgrpo_artifact.graph import Graph, Node
 from exgrpo_artifact.manifest import DataField, Dataset, FieldType, Manifest, Source, Split
+from exgrpo_artifact.record import replace
 from exgrpo_runtime.convert import Misfit, convert_value
 from exgrpo_runtime.records import Probe, Rejection, Row
 from exgrpo_runtime.rows import LoadedRows, load_rows
@@ -38,7 +39,7 @@ def load(
         name="sums", source=source, splits=dict(splits or {"train": Split(part="train")}), fields=fields
     )
     manifest: Manifest = make_artifact().manifest
-    return load_rows(manifest.model_copy(update={"datasets": {"sums": dataset}}), "sums", limit=limit)
+    return load_rows(replace(manifest, datasets={"sums": dataset}), "sums", limit=limit)
 
 
 def write_jsonl(path: Path, rows: list[Any]) -> str:

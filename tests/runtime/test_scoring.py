@@ -8,6 +8,7 @@ pytest.importorskip("torch")
 pytest.importorskip("trl")
 
 from exgrpo_artifact.evaluate import Rollout, Scores, evaluate_reward
+from exgrpo_artifact.record import replace
 from exgrpo_runtime import scoring
 from exgrpo_runtime.generate import SampledTurn
 from exgrpo_runtime.grpo_metrics import describe_step
@@ -125,15 +126,16 @@ def test_judges_are_asked_once_for_all_groups_and_answers_find_their_own(tmp_pat
         return {judgement.key: float(judgement.rollout) for judgement in judgements}
 
     reward = make_reward()
-    asked = reward.model_copy(
-        update={
+    asked = replace(
+        reward,
+        **{
             "nodes": tuple(
-                node.model_copy(update={"op": "call", "args": ("final",), "params": {"fn": "judge.score"}})
+                replace(node, op="call", args=("final",), params={"fn": "judge.score"})
                 if node.id == "outcome"
                 else node
                 for node in reward.nodes
             )
-        }
+        },
     )
     stage = make_grpo()
     context = make_context(tmp_path, make_artifact(stage)._replace(rewards={"sums": asked}))

@@ -14,6 +14,7 @@ import torch
 
 from exgrpo_artifact.errors import ModelError
 from exgrpo_artifact.manifest import Lora, Model
+from exgrpo_artifact.record import replace
 from exgrpo_runtime.device import compute_dtype, settle_threads, weight_dtype
 from exgrpo_runtime.student import attach_lora, create_student, load_student, save_student
 from exgrpo_runtime.tokenizer import MIN_VOCAB, train_tokenizer
@@ -153,7 +154,7 @@ def test_full_fine_tuning_keeps_its_weights_in_float32():
     assert (weight_dtype(full, cuda), compute_dtype(full, cuda)) == (torch.float32, torch.bfloat16)
     assert (weight_dtype(lora, cuda), compute_dtype(lora, cuda)) == (torch.bfloat16, torch.bfloat16)
     assert (weight_dtype(lora, cpu), compute_dtype(lora, cpu)) == (torch.float32, torch.float32)
-    asked = full.model_copy(update={"dtype": "bfloat16"})
+    asked = replace(full, dtype="bfloat16")
     assert (weight_dtype(asked, cpu), compute_dtype(asked, cuda)) == (torch.bfloat16, torch.bfloat16)
 
 

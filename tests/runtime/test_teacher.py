@@ -16,6 +16,7 @@ pytest.importorskip("httpx")
 
 from exgrpo_artifact.errors import TeacherError
 from exgrpo_artifact.manifest import EnvRef, Limits, Model, Sampling
+from exgrpo_artifact.record import replace as change
 from exgrpo_runtime.http_teacher import MAX_REPLY_BYTES, HttpTeacher, parse_retry_after
 from exgrpo_runtime.pacing import Pacer
 from exgrpo_runtime.plugin_teacher import PluginTeacher
@@ -107,14 +108,14 @@ def test_a_local_model_is_no_teacher_and_the_message_says_how_to_make_it_one(kin
 def test_the_key_of_a_request_changes_with_what_determines_the_answer_only() -> None:
     model = make_model()
     request = make_request(model)
-    moved = model.model_copy(update={"base_url": "http://elsewhere/v1", "tries": 9, "timeout_s": 1.0})
+    moved = change(model, base_url="http://elsewhere/v1", tries=9, timeout_s=1.0)
     assert Request(moved, request.messages).key == request.key
     others = [
         make_request(model, "Why not?"),
         Request(model, request.messages, sample=1),
         Request(model, request.messages, Sampling(temperature=0.0)),
-        Request(model.model_copy(update={"id": "small"}), request.messages),
-        Request(model.model_copy(update={"name": "judge"}), request.messages),
+        Request(change(model, id="small"), request.messages),
+        Request(change(model, name="judge"), request.messages),
     ]
     assert len({request.key, *(other.key for other in others)}) == 1 + len(others)
 
@@ -382,13 +383,13 @@ def test_what_a_plugin_raises_is_that_requests_error(echo: Model) -> None:
 
 def test_an_unknown_plugin_is_told_with_those_that_are_registered(echo: Model) -> None:
     with pytest.raises(TeacherError, match=r"model `tutor`.*`ecco`.*Registered: .*echo"):
-        open_teacher(echo.model_copy(update={"id": "ecco"}))
+        open_teacher(change(echo, id="ecco"))
 
 
 @pytest.mark.parametrize(("options", "words"), [({"marc": "?"}, "marc"), ({"mark": "bad"}, "no such mark")])
 def test_options_that_a_plugin_refuses_are_told(echo: Model, options: dict[str, str], words: str) -> None:
     with pytest.raises(TeacherError, match=words):
-        open_teacher(echo.model_copy(update={"options": options}))
+        open_teacher(change(echo, options=options))
 
 
 def test_a_plugin_that_cannot_be_imported_or_cannot_reply_is_told(

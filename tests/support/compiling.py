@@ -9,6 +9,7 @@ from typing import Any
 
 from exgrpo_artifact.graph import RewardFile, RewardGraph
 from exgrpo_artifact.manifest import Manifest
+from exgrpo_artifact.validation import validate_json
 from exgrpo_compiler.diagnostics import Diagnostic, Outcome
 from exgrpo_compiler.emit import ArtifactFiles
 from exgrpo_compiler.pipeline import check_spec, compile_spec
@@ -62,12 +63,12 @@ def compile_files(text: str, *overrides: str) -> ArtifactFiles:
 
 def compile_manifest(text: str, *overrides: str) -> Manifest:
     """Manifest of the only task of a spec that must be right."""
-    return Manifest.model_validate_json(compile_files(text, *overrides)["manifest.json"])
+    return validate_json(Manifest, compile_files(text, *overrides)["manifest.json"])
 
 
 def compile_reward(text: str, name: str, *overrides: str) -> RewardGraph:
     """One reward of such a task."""
-    content = RewardFile.model_validate_json(compile_files(text, *overrides)["reward.json"])
+    content = validate_json(RewardFile, compile_files(text, *overrides)["reward.json"])
     return content.rewards[name]
 
 

@@ -8,7 +8,7 @@ import random
 from pathlib import Path
 from typing import Any
 
-from exgrpo_artifact.canonical import dump_canonical, hash_text
+from exgrpo_artifact.canonical import dump_canonical, hash_text, to_plain
 from exgrpo_artifact.graph import Graph, Node, RewardFile, RewardGraph
 from exgrpo_artifact.manifest import (
     AnswerSpec,
@@ -38,6 +38,7 @@ from exgrpo_artifact.manifest import (
     Split,
     Yield,
 )
+from exgrpo_artifact.record import replace
 from exgrpo_artifact.storage import compute_content_hash
 
 TEXT = FieldType(kind="text")
@@ -123,7 +124,7 @@ def make_artifact(path: Path) -> Manifest:
     rewards = RewardFile(rewards={"exgrpo": _make_reward()})
     files = {**PROMPTS, "reward.json": dump_canonical(rewards)}
     manifest = _make_manifest({name: hash_text(text) for name, text in files.items()})
-    manifest = manifest.model_copy(update={"content_hash": compute_content_hash(manifest)})
+    manifest = replace(manifest, content_hash=compute_content_hash(manifest))
     for name, text in {**files, "manifest.json": dump_canonical(manifest)}.items():
         (path / name).parent.mkdir(parents=True, exist_ok=True)
         (path / name).write_text(text, "utf-8", newline="\n")
@@ -131,7 +132,7 @@ def make_artifact(path: Path) -> Manifest:
 
 
 def _make_reward() -> RewardGraph:
-    answer = AnswerSpec(kind="number.last").model_dump(mode="json")
+    answer = to_plain(AnswerSpec(kind="number.last"))
     nodes = (
         Node(id="_0", op="turn", params={"name": "final"}, level="rollout"),
         Node(id="_1", op="item", params={"field": "gold"}),
@@ -539,7 +540,7 @@ def _describe_run(manifest: Manifest) -> dict[str, Any]:
         "task": manifest.task,
         "spec": "word_problems.exg",
         "artifact": manifest.content_hash,
-        "hashes": manifest.hashes.model_dump(),
+        "hashes": to_plain(manifest.hashes),
         "overrides": list(manifest.provenance.overrides),
         "turned_off": list(manifest.provenance.turned_off),
         "compiler": manifest.provenance.compiler,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from exgrpo_artifact.graph import Level
+from exgrpo_artifact.record import replace
 from exgrpo_compiler.ast import Call, Pipe
 from exgrpo_compiler.check.expressions import (
     LEVELS,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from collections.abc import Mapping
+from typing import Literal, cast
 
-from exgrpo_artifact.manifest import AnswerSpec, FieldType
+from exgrpo_artifact.manifest import AnswerKind, AnswerSpec, FieldType
 from exgrpo_compiler.ast import Argument, Attribute, Call, Decl, Expr, Ref, Text, TypeExpr
 from exgrpo_compiler.builtins import ANSWER_KINDS
 from exgrpo_compiler.check.context import Context, find_declaration, find_type_name
@@ -22,7 +23,7 @@ _LITERALS = re.compile(r"\\[^1-9]|\[\^?\]?[^\]]*\]")
 _NONLINEAR = re.compile(r"\\[1-9]|\(\?P=|\(\?<?[=!]|\(\?\(|\(\?>|[+*?}]\+")
 """Back-references, look-around, conditionals, atomic groups and possessive repeats: no part of a linear-time engine."""
 
-_BY_KIND: dict[str, str] = {
+_BY_KIND: Mapping[str, AnswerKind] = {
     "number": "number.last",
     "int": "number.last",
     "bool": "yesno.last",
@@ -63,7 +64,7 @@ def read_answer_type(context: Context, type_: TypeExpr) -> AnswerSpec | None:
         if type_.arguments:
             context.problems.error("unknown-argument", type_.span, f"`{type_.name}` takes no arguments.")
             return None
-        return AnswerSpec.model_validate({"kind": type_.name})
+        return AnswerSpec(kind=cast(AnswerKind, type_.name))
     if type_.name == "regex":
         return _read_regex(context, type_.arguments, type_.span, "last", None)
     return _find_answer(context, type_, type_.name, type_.span)
@@ -74,7 +75,7 @@ def read_answer_expression(context: Context, expr: Expr) -> AnswerSpec | None:
     if isinstance(expr, Attribute) and isinstance(expr.value, Ref):
         name = f"{expr.value.name}.{expr.name.text}"
         if name in ANSWER_KINDS:
-            return AnswerSpec.model_validate({"kind": name})
+            return AnswerSpec(kind=cast(AnswerKind, name))
     if isinstance(expr, Call) and isinstance(expr.function, Ref) and expr.function.name == "regex":
         return _read_regex(context, expr.arguments, expr.span, "last", None)
     key = find_declaration(context, expr, ("answer",), "how the answer is read")
@@ -84,7 +85,7 @@ def read_answer_expression(context: Context, expr: Expr) -> AnswerSpec | None:
 
 def get_answer_for(type_: Type) -> AnswerSpec:
     """What a gold field of this type implies where nothing else is said."""
-    return AnswerSpec.model_validate({"kind": _BY_KIND.get(type_.kind, "text.normalized")})
+    return AnswerSpec(kind=_BY_KIND.get(type_.kind, "text.normalized"))
 
 
 def _find_answer(context: Context, type_: TypeExpr, name: str, span: Span) -> AnswerSpec | None:

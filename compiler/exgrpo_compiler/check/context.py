@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
+from exgrpo_artifact.record import Record, replace
 from exgrpo_compiler.ast import Attribute, Decl, Expr, Name, Ref, TypeExpr
 from exgrpo_compiler.builtins import PLANNED
 from exgrpo_compiler.diagnostics import Label
@@ -30,8 +30,7 @@ KIND_TITLES = {
 """Declaration kinds with their article."""
 
 
-@dataclass(frozen=True, slots=True)
-class Context:
+class Context(Record):
     """The program, the module whose names are in scope, and what is checked already.
 
     `known` maps a declaration to its checked form, or to None where it is broken (and reported).

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
-from exgrpo_artifact.manifest import Source, Split
+from exgrpo_artifact.manifest import Source, SourceKind, Split
+from exgrpo_artifact.record import replace
 from exgrpo_compiler.ast import Argument, Call, Decl, Expr, FieldStmt, NamedStmt, Ref
 from exgrpo_compiler.builtins import SOURCE_ARGUMENTS, Setting
 from exgrpo_compiler.check.arguments import bind_arguments
@@ -103,7 +105,7 @@ def _read_named_source(context: Context, kind: str, expr: Call) -> Source | None
         options[name] = constant.value
     if location is None or None in options.values():
         return None
-    return Source.model_validate({"kind": kind, "location": location, "options": options})
+    return Source(kind=cast(SourceKind, kind), location=location, options=options)
 
 
 def _read_file_source(context: Context, kind: str, expr: Call) -> Source | None:
@@ -119,7 +121,7 @@ def _read_file_source(context: Context, kind: str, expr: Call) -> Source | None:
         return None
     if plain:
         location = _read_text(context, plain[0], f"The file of `{kind}`")
-        return Source.model_validate({"kind": kind, "location": location}) if location is not None else None
+        return Source(kind=cast(SourceKind, kind), location=location) if location is not None else None
     parts: dict[str, str] = {}
     for argument in named:
         assert argument.name is not None
@@ -132,7 +134,7 @@ def _read_file_source(context: Context, kind: str, expr: Call) -> Source | None:
             )
             return None
         parts[argument.name.text] = path
-    return Source.model_validate({"kind": kind, "parts": parts})
+    return Source(kind=cast(SourceKind, kind), parts=parts)
 
 
 def _read_text(context: Context, argument: Argument, what: str) -> str | None:
@@ -175,7 +177,7 @@ def _read_splits(
             continue
         if split.fraction is not None:
             start = sum(other.fraction or 0.0 for other in splits.values())
-            splits[name.text] = split.model_copy(update={"start": round(start, 12)})
+            splits[name.text] = replace(split, start=round(start, 12))
         else:
             splits[name.text] = split
     fractions = [split.fraction for split in splits.values() if split.fraction is not None]

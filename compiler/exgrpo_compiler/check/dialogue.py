@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
 from exgrpo_compiler.ast import AssistantStep, Call, Decl, Expr, ForStep, NamedStmt, Ref, Stmt, UserStep
 from exgrpo_compiler.builtins import RESERVED_TURNS, Setting
@@ -31,15 +30,15 @@ _COUNT = Setting("sample", "int", low=1)
 _SHAPE_HINT = "a dialogue is: system, then `for probe in …`, then pairs of user and assistant"
 
 
-@dataclass(slots=True)
 class _Steps:
     """Exchanges read so far."""
 
-    context: Context
-    title: str
-    aliases: Mapping[str, str]
-    exchanges: list[CheckedExchange] = field(default_factory=list)
-    names: dict[str, AssistantStep] = field(default_factory=dict)
+    def __init__(self, context: Context, title: str, aliases: Mapping[str, str]) -> None:
+        self.context = context
+        self.title = title
+        self.aliases = aliases
+        self.exchanges: list[CheckedExchange] = []
+        self.names: dict[str, AssistantStep] = {}
 
     def read(self, steps: Sequence[Stmt], types: Mapping[str, Type], *, in_loop: bool) -> None:
         """Pairs of user and assistant steps."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from exgrpo_artifact.record import Record
 from exgrpo_compiler.ast import (
     Assign,
     AssistantStep,
@@ -28,8 +28,7 @@ from exgrpo_compiler.problems import Problems, list_names, start_sentence
 from exgrpo_compiler.source import Span
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(Record):
     """What a block may hold. `keys`: name -> whether it is required; `statements` by their first word."""
 
     keys: Mapping[str, bool]
@@ -69,8 +68,7 @@ _WORDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Sorted:
+class Sorted(Record):
     """A block's statements that belong there. `assigns` by key; `others` in order."""
 
     assigns: Mapping[str, Assign]

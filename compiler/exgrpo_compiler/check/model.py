@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from exgrpo_artifact.manifest import EnvRef, Limits, Lora, Model, Price, Sampling, Scratch
+from exgrpo_artifact.record import get_fields
 from exgrpo_compiler.ast import Assign, Block, Call, Configured, Decl, Expr, GroupBlock, Name, Record, Ref
 from exgrpo_compiler.builtins import BLOCKS_OF_MODEL, MODEL_ARGUMENTS, MODEL_SETTINGS, Setting
 from exgrpo_compiler.check.arguments import bind_arguments
@@ -190,5 +191,5 @@ def _build_model(name: str, kind: str, arguments: Values, options: Values, setti
     if "limits" in settings:
         values["limits"] = Limits(**settings["limits"])
     if kind == "scratch":
-        values["scratch"] = Scratch(**{key: settings[key] for key in Scratch.model_fields})
+        values["scratch"] = Scratch(**{key: settings[key] for key in get_fields(Scratch)})
     return Model(**values)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from exgrpo_artifact.record import replace
 from exgrpo_compiler.ast import Decl
 from exgrpo_compiler.check.answers import check_answer
 from exgrpo_compiler.check.constants import read_constant
@@ -64,11 +65,13 @@ def check_program(
         known[key] = _keep_whole(reward, program.decls[key])
     for key in program.keys_of("task"):
         known[key] = check_task(context.in_module(key.module), program.decls[key])
-    for module, decl in program.tests:
-        check_test(context.in_module(module), decl)
+    tests = [
+        (module, check_test(context.in_module(module), decl)) for module, decl in program.tests
+    ]
     for key in program.keys_of("study"):
         check_study(context.in_module(key.module), program.decls[key])
-    return Outcome(_build_program(program, known), problems.found)
+    own = tuple(test for module, test in tests if module == program.entry and test is not None)
+    return Outcome(replace(_build_program(program, known), tests=own), problems.found)
 
 
 def _keep_whole(checked: Any, decl: Decl) -> Any:

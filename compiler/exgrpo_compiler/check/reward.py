@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from exgrpo_artifact.graph import OnFailure
 from exgrpo_compiler.ast import Assign, Call, Decl, Expr, Ref
@@ -27,16 +27,22 @@ _ACTIONS = ("drop_rollout", "drop_group", "value")
 _VALUE = Setting("value", "number")
 
 
-@dataclass(slots=True)
 class _Terms:
     """Terms checked on demand, each once; `trail` are those that are being checked."""
 
-    context: Context
-    assigns: Mapping[str, Assign]
-    names: Mapping[str, Meaning]
-    notes: dict[str, Span]
-    checked: dict[str, Typed | None] = field(default_factory=dict)
-    trail: list[str] = field(default_factory=list)
+    def __init__(
+        self,
+        context: Context,
+        assigns: Mapping[str, Assign],
+        names: Mapping[str, Meaning],
+        notes: dict[str, Span],
+    ) -> None:
+        self.context = context
+        self.assigns = assigns
+        self.names = names
+        self.notes = notes
+        self.checked: dict[str, Typed | None] = {}
+        self.trail: list[str] = []
 
     def check(self, name: str) -> Typed | None:
         """The tree of a term."""
@@ -198,7 +204,7 @@ def _read_range(context: Context, decl: Decl) -> tuple[float, float] | None:
 
 def _read_failure(context: Context, expr: Expr) -> OnFailure:
     if isinstance(expr, Ref) and expr.name in ("drop_rollout", "drop_group"):
-        return OnFailure.model_validate({"action": expr.name})
+        return OnFailure(action="drop_rollout" if expr.name == "drop_rollout" else "drop_group")
     if isinstance(expr, Call) and isinstance(expr.function, Ref) and expr.function.name == "value":
         bound = bind_arguments(expr.arguments, ("x",), ("x",), "`value`", expr.span, context.problems)
         constant = read_constant(context, bound["x"].value) if bound else None

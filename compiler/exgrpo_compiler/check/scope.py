@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Literal
 
+from exgrpo_artifact.record import Record, field
 from exgrpo_compiler.check.context import Context
 from exgrpo_compiler.ir import CheckedDialogue, Typed
 from exgrpo_compiler.source import Span
@@ -23,37 +23,32 @@ PLACE_TITLES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Columns:
+class Columns(Record):
     """`row` in a field mapping: any name is a column, of unknown type."""
 
 
-@dataclass(frozen=True, slots=True)
-class RecordName:
+class RecordName(Record):
     """A row (`op` item) or a probe (`op` probe), by field; the artifact's node has the field in `params`."""
 
     op: Literal["item", "probe"]
     type: Type
 
 
-@dataclass(frozen=True, slots=True)
-class FieldName:
+class FieldName(Record):
     """A rule's parameter: the field itself."""
 
     field: str
     type: Type
 
 
-@dataclass(frozen=True, slots=True)
-class PlainName:
+class PlainName(Record):
     """A name that is one node: `probes`, `k`."""
 
     op: Literal["probes", "k"]
     type: Type
 
 
-@dataclass(frozen=True, slots=True)
-class RolloutName:
+class RolloutName(Record):
     """The rollout in a reward."""
 
     dialogue: CheckedDialogue
@@ -63,8 +58,7 @@ class RolloutName:
 Meaning = Columns | RecordName | FieldName | PlainName | RolloutName
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(Record):
     """What an expression may name besides declarations."""
 
     context: Context

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
 
+from exgrpo_artifact.record import Record, get_fields
 from exgrpo_compiler.ast import Assign, AssistantStep, Decl, Text, UserStep
 from exgrpo_compiler.problems import Problems
 from exgrpo_compiler.source import Source, Span
@@ -44,15 +44,15 @@ def _find_texts(node: object, template_key: str, is_template: bool = False) -> I
     if isinstance(node, Text):
         yield node, is_template
         return
-    if isinstance(node, Source | Span) or not is_dataclass(node):
+    if isinstance(node, Source | Span) or not isinstance(node, Record):
         if isinstance(node, tuple):
             for item in node:
                 yield from _find_texts(item, template_key)
         return
-    for field in fields(node):
-        value = getattr(node, field.name)
+    for name in get_fields(type(node)):
+        value = getattr(node, name)
         if isinstance(value, str | int | float | bool | Source | Span) or value is None:
             continue
-        in_step = isinstance(node, UserStep | AssistantStep) and field.name == "value"
-        in_key = isinstance(node, Assign) and field.name == "value" and node.path[0].text == template_key
+        in_step = isinstance(node, UserStep | AssistantStep) and name == "value"
+        in_key = isinstance(node, Assign) and name == "value" and node.path[0].text == template_key
         yield from _find_texts(value, template_key, is_template=in_step or in_key)

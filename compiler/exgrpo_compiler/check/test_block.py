@@ -1,113 +1,86 @@
-"""`test` declarations: names and paths only. Running tests is not part of checking."""
+"""`test` declarations: everything in them typed, so that running one can find nothing wrong but the reward."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from exgrpo_compiler.ast import Attribute, Compare, Decl, ExpectStmt, Expr, ListExpr, Record, Ref
-from exgrpo_compiler.check.context import Context, find_declaration
+from exgrpo_compiler.ast import Decl, ExpectStmt
+from exgrpo_compiler.check.context import Context
 from exgrpo_compiler.check.forms import sort_statements
+from exgrpo_compiler.check.test_expects import Expecting, check_condition
+from exgrpo_compiler.check.test_rollouts import check_group, check_item
+from exgrpo_compiler.checked_tests import CheckedExpect, CheckedTest, list_terms
+from exgrpo_compiler.diagnostics import Label
 from exgrpo_compiler.ir import CheckedDataset, CheckedDialogue, CheckedReward
+from exgrpo_compiler.program import Key
 
 
-def check_test(context: Context, decl: Decl) -> None:
-    """Reports names in a test that do not exist."""
+def check_test(context: Context, decl: Decl) -> CheckedTest | None:
+    """A checked `test`, or None with diagnostics."""
     assert decl.block is not None
+    before = len(context.problems)
     title = f'test "{decl.name.text}"'
     block = sort_statements(
         decl.block, "test", title, decl.name.span, context.problems, is_damaged=decl.is_damaged
     )
-    expects = [item for item in block.others if isinstance(item, ExpectStmt)]
-    if not expects and not decl.is_damaged:
+    statements = [item for item in block.others if isinstance(item, ExpectStmt)]
+    if not statements and not decl.is_damaged:
         context.problems.error(
-            "missing-key",
+            "test-without-expect",
             decl.name.span,
-            "This test expects nothing.",
+            "This test expects nothing, so it would always pass.",
             hint="add `expect REWARD.TERM == […]`",
         )
-    rewards = [reward for expect in expects for reward in _find_rewards(context, expect.condition)]
-    if not rewards:
-        return
-    dialogue = context.known.get(rewards[0].dialogue)
-    dataset = context.known.get(rewards[0].dataset)
-    item, group = block.get("item"), block.get("group")
-    if item and isinstance(dataset, CheckedDataset):
-        _check_item(context, item.value, dataset)
-    if group and isinstance(dialogue, CheckedDialogue):
-        _check_group(context, group.value, dialogue)
+    group = block.get("group")
+    count = len(items) if group and (items := getattr(group.value, "items", None)) else None
+    expects = tuple(
+        expect for statement in statements if (expect := _check_expect(context, statement, count)) is not None
+    )
+    rewards = tuple(dict.fromkeys(key for expect in expects for key, _ in list_terms(expect.condition)))
+    if not rewards or not _verify_one_dialogue(context, expects, rewards):
+        return None
+    checked: list[CheckedReward] = [context.known[key] for key in rewards]
+    dialogue, dataset = context.known.get(checked[0].dialogue), context.known.get(checked[0].dataset)
+    if not isinstance(dialogue, CheckedDialogue) or not isinstance(dataset, CheckedDataset):
+        return None
+    item = block.get("item")
+    row = check_item(context, item.value if item else None, dataset, checked, decl.name.span)
+    rollouts = check_group(context, group.value, dialogue, checked) if group else None
+    if row is None or rollouts is None or len(context.problems) > before or decl.is_damaged:
+        return None
+    return CheckedTest(decl.name.text, rewards, row, rollouts, expects, decl.span, decl.name.span)
 
 
-def _find_rewards(context: Context, expr: Expr) -> list[CheckedReward]:
-    sides: Sequence[Expr] = expr.operands if isinstance(expr, Compare) else (expr,)
-    found: list[CheckedReward] = []
-    for side in sides:
-        if not isinstance(side, Attribute):
-            continue
-        key = find_declaration(context, side.value, ("reward",), "`expect`")
-        reward = context.known.get(key) if key is not None else None
-        if key is None or not isinstance(reward, CheckedReward):
-            continue
-        found.append(reward)
-        if side.name.text not in reward.terms:
-            context.problems.unknown(
-                "unknown-term",
-                side.name.span,
-                f"Reward `{key.name}` has no term `{side.name.text}`.",
-                side.name.text,
-                reward.terms,
-                "its terms are",
-            )
-    return found
-
-
-def _check_item(context: Context, expr: Expr, dataset: CheckedDataset) -> None:
-    if not isinstance(expr, Record) or expr.tag is not None:
+def _check_expect(context: Context, statement: ExpectStmt, count: int | None) -> CheckedExpect | None:
+    condition = check_condition(Expecting(context, count), statement.condition)
+    if condition is None:
+        return None
+    if not list_terms(condition):
         context.problems.error(
-            "type-mismatch", expr.span, '`item` is a record of the row\'s fields: { question: "…" }.'
+            "test-without-expect",
+            statement.condition.span,
+            "This expectation names no term of a reward, so it says nothing about one.",
+            hint="compare a term: expect REWARD.TERM == […]",
         )
-        return
-    fields = dataset.row_type.field_names
-    for entry in expr.entries:
-        if entry.key.text not in fields:
-            context.problems.unknown(
-                "unknown-field",
-                entry.key.span,
-                f"The row has no field `{entry.key.text}`.",
-                entry.key.text,
-                fields,
-                "its fields are",
-            )
+        return None
+    return CheckedExpect(condition, statement.span)
 
 
-def _check_group(context: Context, expr: Expr, dialogue: CheckedDialogue) -> None:
-    items = expr.items if isinstance(expr, ListExpr) else ()
-    if not items:
-        context.problems.error(
-            "type-mismatch", expr.span, '`group` is a list of rollouts: [full { final: "…" }].'
-        )
-    turns = [exchange.name for exchange in dialogue.exchanges]
-    for item in items:
-        if not isinstance(item, Record) or not isinstance(item.tag, Ref):
-            context.problems.error(
-                "type-mismatch", item.span, 'A rollout is its scenario and turns: full { final: "…" }.'
-            )
+def _verify_one_dialogue(
+    context: Context, expects: tuple[CheckedExpect, ...], rewards: tuple[Key, ...]
+) -> bool:
+    first: CheckedReward = context.known[rewards[0]]
+    for key in rewards[1:]:
+        if context.known[key].dialogue == first.dialogue:
             continue
-        if item.tag.name not in dialogue.scenarios:
-            context.problems.unknown(
-                "unknown-scenario",
-                item.tag.span,
-                f"There is no scenario `{item.tag.name}`.",
-                item.tag.name,
-                dialogue.scenarios,
-                "the scenarios are",
-            )
-        for entry in item.entries:
-            if entry.key.text not in (*turns, "tokens"):
-                context.problems.unknown(
-                    "unknown-field",
-                    entry.key.span,
-                    f"The dialogue has no turn `{entry.key.text}`.",
-                    entry.key.text,
-                    turns,
-                    "its turns are",
-                )
+        place = next(
+            expect.span for expect in expects if any(one == key for one, _ in list_terms(expect.condition))
+        )
+        context.problems.error(
+            "kind-mismatch",
+            place,
+            f"The rollouts of one test belong to one dialogue, but `{key.name}` is about another than "
+            f"`{rewards[0].name}`.",
+            labels=(Label(expects[0].span, f"`{rewards[0].name}` is named here"),),
+            hint="write a test for each of the two rewards",
+        )
+        return False
+    return True

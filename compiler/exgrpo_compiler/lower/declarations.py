@@ -17,6 +17,7 @@ from exgrpo_artifact.manifest import (
     RuleParam,
     Yield,
 )
+from exgrpo_artifact.record import replace
 from exgrpo_compiler.ir import (
     CheckedCut,
     CheckedDataset,
@@ -58,7 +59,7 @@ def lower_dataset(scene: Scene, key: Key) -> Dataset:
 def lower_model(scene: Scene, key: Key) -> Model:
     """A model under its artifact name."""
     model: CheckedModel = scene.get(key)
-    return model.model.model_copy(update={"name": scene.names[key]})
+    return replace(model.model, name=scene.names[key])
 
 
 def lower_rule(scene: Scene, key: Key) -> Rule:

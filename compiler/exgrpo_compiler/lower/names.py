@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from exgrpo_artifact.manifest import AnswerSpec
+from exgrpo_artifact.record import Record
 from exgrpo_compiler.ir import (
     CheckedDialogue,
     CheckedProbes,
@@ -19,8 +19,7 @@ from exgrpo_compiler.ir import (
 from exgrpo_compiler.program import Key
 
 
-@dataclass(frozen=True, slots=True)
-class Scene:
+class Scene(Record):
     """A task with its declarations: what everything that is lowered for it refers to."""
 
     program: CheckedProgram

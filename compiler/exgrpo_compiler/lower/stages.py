@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from exgrpo_artifact.manifest import EvaluateStage, GrpoStage, Optimizer, ProbeStage, SftStage, Stage
+from exgrpo_artifact.record import get_fields
 from exgrpo_compiler.builtins import STAGES
 from exgrpo_compiler.ir import CheckedStage
 from exgrpo_compiler.lower.names import Scene
@@ -35,7 +36,7 @@ def _lower_sft(scene: Scene, stage: CheckedStage) -> Stage:
 def _lower_grpo(scene: Scene, stage: CheckedStage) -> Stage:
     settings = stage.settings
     own = ("name", "dialogue", "reward", "optimizer")
-    plain = [name for name in GrpoStage.model_fields if name in settings and name not in own]
+    plain = [name for name in get_fields(GrpoStage) if name in settings and name not in own]
     return GrpoStage(
         name=stage.name,
         dialogue=scene.names[settings["dialogue"]],
@@ -66,7 +67,7 @@ def _find_max_new(stages: Sequence[CheckedStage]) -> int:
 
 
 def _build_optimizer(settings: Mapping[str, Any]) -> Optimizer:
-    keys = [name for name in Optimizer.model_fields if name != "name"]
+    keys = [name for name in get_fields(Optimizer) if name != "name"]
     return Optimizer(name=settings["optimizer"], **_pick(settings, *keys))
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TypeVar
 
 from exgrpo_artifact.graph import RewardGraph
 from exgrpo_artifact.manifest import Dataset, Dialogue, Model, Probes, Rubric, Rule, Stage
+from exgrpo_artifact.record import Record
 from exgrpo_compiler.ir import (
     CheckedDataset,
     CheckedDialogue,
@@ -36,8 +36,7 @@ from exgrpo_compiler.program import Key
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Lowered:
+class Lowered(Record):
     """A task, ready to be written."""
 
     name: str
