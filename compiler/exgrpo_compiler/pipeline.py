@@ -14,6 +14,7 @@ from exgrpo_compiler.overrides import apply_overrides
 from exgrpo_compiler.parse import parse_expression, parse_spec
 from exgrpo_compiler.problems import list_names
 from exgrpo_compiler.program import Load
+from exgrpo_compiler.prove.program import prove_program
 from exgrpo_compiler.resolve import resolve_program
 from exgrpo_compiler.source import Source, Span
 
@@ -37,7 +38,8 @@ def check_spec(source: Source, load: Load, *, overrides: Sequence[str] = ()) -> 
     assert changed.value is not None
     checked = check_program(changed.value.program, changed.value.terms_off, resolved.value)
     assert checked.value is not None
-    diagnostics = _merge(resolved.diagnostics, changed.diagnostics, checked.diagnostics)
+    proved = prove_program(changed.value.program, checked.value)
+    diagnostics = _merge(resolved.diagnostics, changed.diagnostics, checked.diagnostics, proved)
     return Outcome(CheckedSpec(checked.value, tuple(overrides), changed.value.turned_off), diagnostics)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from exgrpo_artifact.canonical import to_plain
 from exgrpo_artifact.graph import Graph, Node, RewardGraph
@@ -12,18 +12,25 @@ from exgrpo_compiler.check.answers import get_answer_for
 from exgrpo_compiler.ir import AnswerOf, CheckedReward, StudentRole, Typed
 from exgrpo_compiler.lower.names import Scene
 from exgrpo_compiler.program import Key
+from exgrpo_compiler.source import Span
 
 
 class _Builder:
     """Nodes so far. `terms` are the trees that `term` nodes stand for; `probes` is the block whose filter this is."""
 
     def __init__(
-        self, scene: Scene, terms: Mapping[str, Typed] | None = None, probes: Key | None = None
+        self,
+        names: Mapping[Key, str],
+        terms: Mapping[str, Typed] | None = None,
+        scene: Scene | None = None,
+        probes: Key | None = None,
     ) -> None:
+        self.names = names
         self.scene = scene
         self.terms = terms or {}
         self.probes = probes
         self.nodes: list[Node] = []
+        self.spans: dict[str, Span] = {}
         self.done: set[str] = set()
         self.shared: dict[int, str] = {}
         """Node of a tree that was met before: the middle of `a < b < c` is computed, and asked, once."""
@@ -53,6 +60,7 @@ class _Builder:
 
     def _append(self, id_: str, tree: Typed, op: str, args: tuple[str, ...], params: dict[str, Any]) -> str:
         self.nodes.append(Node(id=id_, op=op, args=args, params=params, level=tree.level))
+        self.spans[id_] = tree.span
         return id_
 
     def _make_id(self) -> str:
@@ -65,43 +73,60 @@ class _Builder:
     def _lower_params(self, params: Mapping[str, Any]) -> dict[str, Any]:
         lowered = {name: self._lower_param(value) for name, value in params.items()}
         if lowered.get("fn") == "solved":
-            dialogue = self.scene.find_dialogue(self.probes) if self.probes is not None else None
+            dialogue = self.get_scene().find_dialogue(self.probes) if self.probes is not None else None
             del lowered["dialogue"]
             if dialogue is not None:
-                lowered["dialogue"] = self.scene.names[dialogue]
+                lowered["dialogue"] = self.names[dialogue]
         return lowered
 
     def _lower_param(self, value: Any) -> Any:
         if isinstance(value, Key):
-            return self.scene.names[value]
+            return self.names[value]
         if isinstance(value, StudentRole):
-            return self.scene.names[self.scene.task.student]
+            return self.names[self.get_scene().task.student]
         if isinstance(value, AnswerOf):
-            declared = self.scene.find_answer(self.probes) if self.probes is not None else None
+            declared = self.get_scene().find_answer(self.probes) if self.probes is not None else None
             return to_plain(declared or get_answer_for(value.type))
         return to_plain(value) if isinstance(value, AnswerSpec) else value
+
+    def get_scene(self) -> Scene:
+        """The task; a reward is the same in every task and has none."""
+        assert self.scene is not None, "only filters depend on the task"
+        return self.scene
 
 
 def lower_graph(scene: Scene, tree: Typed, probes: Key | None = None) -> Graph:
     """The graph of an expression; `probes` is the block whose filter it is."""
-    builder = _Builder(scene, probes=probes)
+    builder = _Builder(scene.names, scene=scene, probes=probes)
     result = builder.add(tree)
     return Graph(nodes=tuple(builder.nodes), result=result)
 
 
+class LoweredReward(NamedTuple):
+    """A reward's graph and where each of its nodes is written."""
+
+    graph: RewardGraph
+    spans: Mapping[str, Span]
+
+
 def lower_reward(scene: Scene, key: Key) -> RewardGraph:
     """The graph of a reward; every term is in it, also one that `total` does not need."""
-    reward: CheckedReward = scene.get(key)
-    builder = _Builder(scene, reward.terms)
+    return lower_reward_with_spans(scene.get(key), key, scene.names).graph
+
+
+def lower_reward_with_spans(reward: CheckedReward, key: Key, names: Mapping[Key, str]) -> LoweredReward:
+    """The same for a reward of no task in particular; `names` has all that it refers to."""
+    builder = _Builder(names, reward.terms)
     for name in reward.terms:
         builder.add_term(name)
-    return RewardGraph(
-        name=scene.names[key],
-        dialogue=scene.names[reward.dialogue],
-        dataset=scene.names[reward.dataset],
+    graph = RewardGraph(
+        name=names[key],
+        dialogue=names[reward.dialogue],
+        dataset=names[reward.dataset],
         range=reward.range,
         nodes=tuple(builder.nodes),
         terms=tuple(reward.terms),
         result="total",
         on_failure=reward.on_failure,
     )
+    return LoweredReward(graph, builder.spans)

@@ -1,0 +1,31 @@
+"""Every proof of a program, in a fixed order. A proof only looks at what checked without errors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from exgrpo_compiler.diagnostics import Diagnostic
+from exgrpo_compiler.ir import CheckedProgram
+from exgrpo_compiler.problems import Problems
+from exgrpo_compiler.program import Program
+from exgrpo_compiler.prove.case import Cases, RewardCase, TrainCase, build_cases
+
+PROOFS_OF_REWARDS: Final[tuple[Callable[[RewardCase], Iterable[Diagnostic]], ...]] = ()
+PROOFS_OF_TRAINING: Final[tuple[Callable[[TrainCase], Iterable[Diagnostic]], ...]] = ()
+PROOFS_OF_PROGRAMS: Final[tuple[Callable[[Program, CheckedProgram, Cases], Iterable[Diagnostic]], ...]] = ()
+
+
+def prove_program(program: Program, checked: CheckedProgram) -> tuple[Diagnostic, ...]:
+    """What the proofs find, each problem once though two tasks may have it."""
+    cases = build_cases(program, checked)
+    problems = Problems()
+    for reward in cases.rewards:
+        for prove_reward in PROOFS_OF_REWARDS:
+            problems.extend(prove_reward(reward))
+    for training in cases.trainings:
+        for prove_training in PROOFS_OF_TRAINING:
+            problems.extend(prove_training(training))
+    for prove in PROOFS_OF_PROGRAMS:
+        problems.extend(prove(program, checked, cases))
+    return problems.found
