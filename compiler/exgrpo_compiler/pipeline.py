@@ -16,6 +16,7 @@ from exgrpo_compiler.problems import list_names
 from exgrpo_compiler.program import Load
 from exgrpo_compiler.prove.program import prove_program
 from exgrpo_compiler.resolve import resolve_program
+from exgrpo_compiler.silences import apply_silences
 from exgrpo_compiler.source import Source, Span
 
 __all__ = ["ArtifactFiles", "CheckedSpec", "Load", "check_spec", "compile_spec"]
@@ -40,7 +41,8 @@ def check_spec(source: Source, load: Load, *, overrides: Sequence[str] = ()) -> 
     assert checked.value is not None
     proved = prove_program(changed.value.program, checked.value)
     diagnostics = _merge(resolved.diagnostics, changed.diagnostics, checked.diagnostics, proved)
-    return Outcome(CheckedSpec(checked.value, tuple(overrides), changed.value.turned_off), diagnostics)
+    reported = apply_silences([module.spec for module in resolved.value.modules.values()], diagnostics)
+    return Outcome(CheckedSpec(checked.value, tuple(overrides), changed.value.turned_off), reported)
 
 
 def compile_spec(
