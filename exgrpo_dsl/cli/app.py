@@ -14,12 +14,8 @@ import click
 
 from exgrpo_artifact.errors import ExgrpoError, InternalError
 from exgrpo_dsl import __version__
-from exgrpo_dsl.cli.check import check
-from exgrpo_dsl.cli.compile import compile_
-from exgrpo_dsl.cli.doctor import doctor
+from exgrpo_dsl.cli.commands import LazyGroup
 from exgrpo_dsl.cli.interrupt import EXIT_INTERRUPTED, was_interrupted
-from exgrpo_dsl.cli.report import report
-from exgrpo_dsl.cli.run import run
 from exgrpo_dsl.errors import UsageError
 
 DEBUG = "EXGRPO_DEBUG"
@@ -29,7 +25,7 @@ EXIT_USAGE = 2
 EXIT_BUG = 70
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="exgrpo")
 def cli() -> None:
     """Declare probes, dialogues and rewards; compile them; distil a student with them.
@@ -37,10 +33,6 @@ def cli() -> None:
     Exit codes: 0 fine, 1 the spec is wrong, 2 usage, 3 the world failed (network, disk, model), 4 the data are unusable, 5
     finished in part, 70 a bug in exgrpo, 130 interrupted.
     """
-
-
-for _command in (check, compile_, run, report, doctor):
-    cli.add_command(_command)
 
 
 def run_and_exit(arguments: list[str] | None = None) -> None:
