@@ -43,11 +43,43 @@ class Typed(Record):
     span: Span
 
 
+class TemplateStep(NamedTuple):
+    """A place that a value passed inside of a template, and a sentence about it."""
+
+    span: Span
+    text: str
+
+
+class TemplateRead(Record):
+    """A value that reaches a template's output: field `attribute` of `root`, which is `item`, `rule` or a loop's probe.
+
+    `span` is where it is printed, or where a condition on it decides what is; `steps` are the places before that, in order.
+    """
+
+    root: str
+    attribute: str
+    span: Span
+    how: Literal["shown", "decides"] = "shown"
+    steps: tuple[TemplateStep, ...] = ()
+
+
+class TemplateClearance(Record):
+    """A use of `declassify` in a template, and the reads that it clears."""
+
+    what: str
+    reason: str
+    span: Span
+    reads: tuple[TemplateRead, ...]
+
+
 class Template(Record):
     """The text of a checked template. `prefix` binds names that its author chose otherwise than the runtime does."""
 
     text: str
     prefix: str = ""
+    reads: tuple[TemplateRead, ...] = ()
+    """What reaches its output."""
+    clearances: tuple[TemplateClearance, ...] = ()
 
     @property
     def full_text(self) -> str:
