@@ -15,6 +15,7 @@ from fractions import Fraction
 
 from exgrpo_artifact.boxed import find_last_boxed, is_same_math
 from exgrpo_artifact.dates import find_last_date
+from exgrpo_artifact.errors import ArtifactError
 from exgrpo_artifact.manifest import AnswerSpec, FieldType
 from exgrpo_artifact.numbers import (
     convert_to_fraction,
@@ -23,6 +24,8 @@ from exgrpo_artifact.numbers import (
     is_same_number,
     parse_number,
 )
+from exgrpo_artifact.regex import compile_regex
+from exgrpo_artifact.regex_syntax import RegexError
 
 __all__ = ["Answer", "answer_matches", "extract_answer", "parse_number", "same_answer"]
 
@@ -191,15 +194,17 @@ def _normalize(text: str) -> str | None:
 
 
 def _extract_regex(text: str, spec: AnswerSpec) -> str | None:
-    pattern = re.compile(spec.pattern or "")
-    if spec.which == "first":
-        match = pattern.search(text)
-    else:
-        last = deque(pattern.finditer(text), maxlen=1)
-        match = last[0] if last else None
+    try:
+        regex = compile_regex(spec.pattern or "")
+    except RegexError as error:
+        raise ArtifactError(
+            f"the artifact has the regular expression {spec.pattern!r}: {error.message} Compile the spec again."
+        ) from error
+    match = regex.find_first(text) if spec.which == "first" else regex.find_last(text)
     if match is None:
         return None
-    matched = match[1] if pattern.groups else match[0]
+    start, end = (match.group_start, match.group_end) if regex.has_group else (match.start, match.end)
+    matched = None if start < 0 else text[start:end]
     return None if matched is None else _convert(matched, spec.type)
 
 
