@@ -1,4 +1,4 @@
-"""Diagnostics as text for people and as JSON for tools. Nothing here decides what is wrong.
+"""Diagnostics as text for people. Nothing here decides what is wrong.
 
     error[unknown-name]: `outcom` is not known
       --> spec.exg:12:7
@@ -12,7 +12,6 @@ Carets are placed by display width: tabs, wide and combining characters count fo
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -25,7 +24,6 @@ _TAB_WIDTH = 4
 _MAX_LINE = 160
 _RESET = "\x1b[0m"
 _STYLES = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "label": "\x1b[1;34m", "bold": "\x1b[1m"}
-_SEVERITY_NUMBERS = {"error": 1, "warning": 2}
 
 
 def render_human(diagnostics: Sequence[Diagnostic], color: bool) -> str:
@@ -50,41 +48,19 @@ def summarize(diagnostics: Sequence[Diagnostic]) -> str:
     return ", ".join(parts) if parts else "no problems"
 
 
-def render_json(diagnostics: Sequence[Diagnostic]) -> str:
-    """One object a line, in the shape of a Language Server Protocol diagnostic and its file's `uri`."""
-    return "\n".join(json.dumps(convert_to_lsp(diagnostic), ensure_ascii=False) for diagnostic in diagnostics)
+def render_advice(diagnostics: Sequence[Diagnostic]) -> str:
+    """What to type next: the command that explains what was found, and the one that mends some of it.
 
-
-def convert_to_lsp(diagnostic: Diagnostic) -> dict[str, object]:
-    """A Language Server Protocol diagnostic: lines from 0, columns from 0 in UTF-16 units."""
-    related = [
-        {
-            "location": {"uri": label.span.source.name, "range": convert_range(label.span)},
-            "message": label.text,
-        }
-        for label in diagnostic.labels
-    ]
-    return {
-        "uri": diagnostic.span.source.name,
-        "range": convert_range(diagnostic.span),
-        "severity": _SEVERITY_NUMBERS[diagnostic.severity],
-        "code": diagnostic.id,
-        "source": "exgrpo",
-        "message": diagnostic.message,
-        "relatedInformation": related,
-        "data": {"hint": find_hint(diagnostic)},
-    }
-
-
-def convert_range(span: Span) -> dict[str, dict[str, int]]:
-    """A span as the Language Server Protocol counts: lines from 0, columns from 0 in UTF-16 units."""
-    return {"start": _convert_position(span, span.start), "end": _convert_position(span, span.end)}
-
-
-def _convert_position(span: Span, offset: int) -> dict[str, int]:
-    position = span.source.locate(offset)
-    before = span.source.get_line(position.line)[: position.column - 1]
-    return {"line": position.line - 1, "character": len(before.encode("utf-16-le", "surrogatepass")) // 2}
+    >>> render_advice([])
+    ''
+    """
+    ids = " ".join(dict.fromkeys(diagnostic.id for diagnostic in diagnostics))
+    lines = [f"help: exgrpo explain {ids}"] if ids else []
+    files = [found.span.source.name for found in diagnostics if found.fix is not None and found.fix.is_safe]
+    if files:
+        mended = "it" if len(diagnostics) == 1 else f"{len(files)} of them"
+        lines.append(f"help: exgrpo fix {' '.join(dict.fromkeys(files))} mends {mended}")
+    return "\n".join(lines)
 
 
 class _Mark(NamedTuple):

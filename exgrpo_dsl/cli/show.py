@@ -4,23 +4,68 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from typing import TextIO
+from collections.abc import Iterable, Sequence
+from io import TextIOWrapper
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TextIO
 
-import click
+if TYPE_CHECKING:
+    from exgrpo_compiler.diagnostics import Diagnostic
 
-from exgrpo_compiler.diagnostics import Diagnostic
-from exgrpo_compiler.render import render_human, render_json
+FORMATS: Final = ("human", "json", "sarif", "github")
+
+
+def merge_reports(reports: Iterable[Iterable[Diagnostic]]) -> tuple[Diagnostic, ...]:
+    """The diagnostics of several specs, those of a file that they share once."""
+    found = (diagnostic for report in reports for diagnostic in report)
+    places = {
+        (each.span.source.name, each.span.start, each.span.end, each.id, each.message): each for each in found
+    }
+    return tuple(places.values())
 
 
 def show_diagnostics(diagnostics: Sequence[Diagnostic], format_: str = "human") -> None:
-    """Prints to stdout as JSON lines, or to stderr for a person, in color where that is a terminal."""
-    if format_ == "json":
-        click.echo(render_json(diagnostics), nl=False)
-    elif diagnostics:
-        click.echo(render_human(diagnostics, color=wants_color(sys.stderr)), err=True)
+    """Prints all diagnostics of a command: for a person to stderr, for a machine to stdout.
+
+    A SARIF log is written also where nothing was found. What prints is imported only when it is needed.
+    """
+    if format_ == "human":
+        if diagnostics:
+            _show_human(diagnostics)
+        return
+    _write(sys.stdout, _render_for_tools(diagnostics, format_))
 
 
 def wants_color(stream: TextIO) -> bool:
     """Whether to color: a terminal, and NO_COLOR unset (no-color.org)."""
     return stream.isatty() and not os.environ.get("NO_COLOR")
+
+
+def _show_human(diagnostics: Sequence[Diagnostic]) -> None:
+    from exgrpo_compiler.render import render_advice, render_human
+
+    text = f"{render_human(diagnostics, color=wants_color(sys.stderr))}\n{render_advice(diagnostics)}\n"
+    _write(sys.stderr, text)
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """Writes UTF-8 whatever the locale says: the excerpts are UTF-8, and JSON is by definition."""
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(encoding="utf-8")
+    stream.write(text)
+    stream.flush()
+
+
+def _render_for_tools(diagnostics: Sequence[Diagnostic], format_: str) -> str:
+    base = str(Path.cwd())
+    if format_ == "json":
+        from exgrpo_compiler.render_json import render_json
+
+        return render_json(diagnostics, base)
+    if format_ == "sarif":
+        from exgrpo_compiler.render_sarif import render_sarif
+
+        return render_sarif(diagnostics, base)
+    from exgrpo_compiler.render_github import render_github
+
+    return render_github(diagnostics, base)

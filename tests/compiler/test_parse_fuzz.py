@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from exgrpo_compiler.ast import SpecFile
 from exgrpo_compiler.diagnostics import Outcome, has_errors
 from exgrpo_compiler.parse import MAX_DEPTH, parse_expression, parse_spec
-from exgrpo_compiler.render import render_human, render_json
+from exgrpo_compiler.render import render_human
+from exgrpo_compiler.render_json import render_json
 from exgrpo_compiler.source import Source
 from exgrpo_compiler.syntax import PUNCTUATION
 from tests.golden.harness import read_cases

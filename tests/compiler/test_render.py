@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from exgrpo_compiler.diagnostics import Diagnostic, Label
-from exgrpo_compiler.render import measure_width, render_human, render_json, summarize
+from exgrpo_compiler.render import measure_width, render_human, summarize
+from exgrpo_compiler.render_json import render_json
 from exgrpo_compiler.source import Source, Span
 
 
@@ -142,12 +143,16 @@ def test_json_speaks_the_language_server_protocol() -> None:
     source = Source("spec.exg", text, "spec")
     label = Label(Span(source, 0, 3), "here")
     lines = render_json([make_problem(text, "outcom", hint="h", labels=(label,))] * 2).split("\n")
+    assert lines.pop() == ""
     assert len(lines) == 2
     assert json.loads(lines[0]) == {
         "uri": "spec.exg",
         "range": {"start": {"line": 1, "character": 3}, "end": {"line": 1, "character": 9}},
         "severity": 1,
         "code": "unknown-name",
+        "codeDescription": {
+            "href": "https://github.com/exgrpo/exgrpo/blob/main/docs/diagnostics/unknown-name.md"
+        },
         "source": "exgrpo",
         "message": "`outcom` is not known",
         "relatedInformation": [
@@ -159,7 +164,7 @@ def test_json_speaks_the_language_server_protocol() -> None:
                 "message": "here",
             }
         ],
-        "data": {"hint": "h"},
+        "data": {"hint": "h", "fix": None},
     }
 
 
