@@ -11,6 +11,7 @@ import click
 COMMANDS: Final[Mapping[str, str]] = {
     "check": "exgrpo_dsl.cli.check:check",
     "compile": "exgrpo_dsl.cli.compile:compile_",
+    "test": "exgrpo_dsl.cli.test:test",
     "run": "exgrpo_dsl.cli.run:run",
     "report": "exgrpo_dsl.cli.report:report",
     "doctor": "exgrpo_dsl.cli.doctor:doctor",

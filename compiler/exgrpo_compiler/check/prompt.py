@@ -6,7 +6,9 @@ from collections.abc import Mapping
 
 from exgrpo_compiler.ast import Attribute, Expr, Ref, Text
 from exgrpo_compiler.check.context import Context, find_declaration
-from exgrpo_compiler.ir import Template
+from exgrpo_compiler.ir import Template, TemplateClearance, TemplateRead, TemplateStep
+from exgrpo_compiler.template_findings import Analysis, Read
+from exgrpo_compiler.template_words import make_span
 from exgrpo_compiler.templates import check_template
 from exgrpo_compiler.value_types import Type
 
@@ -17,20 +19,47 @@ def check_prompt(
     names: Mapping[str, Type],
     what: str,
     aliases: Mapping[str, str] | None = None,
+    used: set[str] | None = None,
 ) -> Template | None:
     """The checked template, or None with diagnostics.
 
     `aliases` maps a name in `names` to the one that the runtime gives the value: the template then begins by binding it.
+    To `used` the names that it reads are added.
     """
     text = _find_text(context, expr)
     if text is None:
         return None
-    used = check_template(text, names, context.problems, what)
-    if used is None:
+    analysis = check_template(text, names, context.problems, what)
+    if analysis is None:
+        if used is not None:
+            used |= set(names)  # a broken template may have meant any of them
         return None
-    renamed = {name: given for name, given in (aliases or {}).items() if name != given and name in used}
+    if used is not None:
+        used |= analysis.used
+    aliases = aliases or {}
+    renamed = {name: given for name, given in aliases.items() if name != given and name in analysis.used}
     prefix = "".join(f"{{% set {name} = {given} %}}" for name, given in sorted(renamed.items()))
-    return Template(text.value, prefix)
+    return _build_template(text, prefix, analysis, aliases)
+
+
+def _build_template(text: Text, prefix: str, analysis: Analysis, aliases: Mapping[str, str]) -> Template:
+    def place(read: Read) -> TemplateRead:
+        steps = tuple(
+            TemplateStep(make_span(text, step.start, step.length), step.text) for step in read.steps
+        )
+        span = make_span(text, read.start, read.length)
+        return TemplateRead(aliases.get(read.root, read.root), read.attribute, span, read.how, steps)
+
+    clearances = tuple(
+        TemplateClearance(
+            item.what,
+            item.reason,
+            make_span(text, item.start, item.length),
+            tuple(place(read) for read in item.reads),
+        )
+        for item in analysis.clearances
+    )
+    return Template(text.value, prefix, tuple(place(read) for read in analysis.reads), clearances)
 
 
 def _find_text(context: Context, expr: Expr) -> Text | None:

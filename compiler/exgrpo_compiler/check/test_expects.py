@@ -124,9 +124,7 @@ def _check_list(at: Expecting, expr: ListExpr) -> Operand | None:
         return None
     units = {part.unit for part in known if part.params["value"] is not None}
     if len(units) > 1:
-        at.context.problems.error(
-            "unit-mismatch", expr.span, "The values of this list have different units."
-        )
+        at.context.problems.error("unit-mismatch", expr.span, "The values of this list have different units.")
         return None
     values = tuple(part.params["value"] for part in known)
     return Operand("values", (), {"values": values}, next(iter(units), None), expr.span)
@@ -166,7 +164,9 @@ def _check_arithmetic(at: Expecting, expr: Binary) -> Operand | None:
 
 def _check_call(at: Expecting, expr: Call) -> Operand | None:
     name = expr.function.name if isinstance(expr.function, Ref) else ""
-    is_plain = expr.where is None and expr.otherwise is None and all(arg.name is None for arg in expr.arguments)
+    is_plain = (
+        expr.where is None and expr.otherwise is None and all(arg.name is None for arg in expr.arguments)
+    )
     count = len(expr.arguments)
     is_aggregate = name in _AGGREGATES and count == 1
     if not is_plain or not (is_aggregate or (name in _FUNCTIONS and count >= (1 if name == "abs" else 2))):

@@ -11,9 +11,9 @@ from typing import Any
 
 from exgrpo_artifact.values import Failed, Value
 from exgrpo_compiler.ast import Entry, Expr, ListExpr, Record, Ref
+from exgrpo_compiler.builtins import Setting
 from exgrpo_compiler.check.constants import Constant, read_constant, read_number
 from exgrpo_compiler.check.context import Context
-from exgrpo_compiler.builtins import Setting
 from exgrpo_compiler.checked_tests import CheckedRollout
 from exgrpo_compiler.ir import CheckedDataset, CheckedDialogue, CheckedReward, CheckedRubric, Typed
 from exgrpo_compiler.source import Span
@@ -28,12 +28,7 @@ def check_item(
     context: Context, expr: Expr | None, dataset: CheckedDataset, rewards: Sequence[CheckedReward], span: Span
 ) -> dict[str, Any] | None:
     """The row's fields, at least those that the rewards read; None with diagnostics."""
-    needed = {
-        node.params["field"]
-        for reward in rewards
-        for node in _walk_terms(reward)
-        if node.op == "item"
-    }
+    needed = {node.params["field"] for reward in rewards for node in _walk_terms(reward) if node.op == "item"}
     before = len(context.problems)
     given: dict[str, Any] = {}
     if expr is not None and (not isinstance(expr, Record) or expr.tag is not None):
@@ -85,9 +80,7 @@ def check_group(
 class _Reader:
     """Reads one rollout."""
 
-    def __init__(
-        self, context: Context, dialogue: CheckedDialogue, rewards: Sequence[CheckedReward]
-    ) -> None:
+    def __init__(self, context: Context, dialogue: CheckedDialogue, rewards: Sequence[CheckedReward]) -> None:
         self.context = context
         self.dialogue = dialogue
         self.rewards = rewards
@@ -331,7 +324,9 @@ def _has_type(value: object, type_: Type) -> bool:
             return isinstance(value, str) and value in type_.options
         case "list":
             element = type_.element
-            return isinstance(value, list) and (element is None or all(_has_type(item, element) for item in value))
+            return isinstance(value, list) and (
+                element is None or all(_has_type(item, element) for item in value)
+            )
     return isinstance(value, str | int | float | bool | list)
 
 
@@ -343,7 +338,13 @@ def _name(constant: Constant) -> str:
         return "true or false"
     if isinstance(value, int | float):
         return f"the number {value:g}"
-    return "a list" if isinstance(value, list) else f"the text {str(value)[:40]!r}" if isinstance(value, str) else "none"
+    return (
+        "a list"
+        if isinstance(value, list)
+        else f"the text {str(value)[:40]!r}"
+        if isinstance(value, str)
+        else "none"
+    )
 
 
 # --- trees --------------------------------------------------------------------------------------------------

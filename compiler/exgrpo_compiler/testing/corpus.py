@@ -79,7 +79,9 @@ class _Maker:
             for turn in one.turns.values()
             for text in ((turn,) if isinstance(turn, str) else turn or ())
         ]
-        stated = [f"The answer is {value}." for value in test.item.values() if isinstance(value, str | int | float)]
+        stated = [
+            f"The answer is {value}." for value in test.item.values() if isinstance(value, str | int | float)
+        ]
         return [*dict.fromkeys(own), *stated, *_FILLER]
 
     def _make_rollout(
@@ -92,9 +94,7 @@ class _Maker:
         for name in self.single:
             turns[name] = None if self.rng.random() < 0.05 else self.rng.choice(texts)
         answers = {
-            term: tuple(
-                self.rng.choice(values) for _ in range(count if self.judge_is_turn[term] else 1)
-            )
+            term: tuple(self.rng.choice(values) for _ in range(count if self.judge_is_turn[term] else 1))
             for term, values in self.judges.items()
         }
         num_turns = count * len(self.looped) + sum(turns[name] is not None for name in self.single)

@@ -1,11 +1,11 @@
 """A failed test in words: which expectation, at which rollouts, what every term came to, what was read from the texts.
 
-    FAIL  right answers earn one
-          spec.exg:31:3  expect score.total == [1, 1]
-            score.total is [1, 0]
-            rollout 2 `plain`: expected 1, got 0
-              outcome 0 · total 0
-              final: "The answer is 5." gives 5, gold is 4
+FAIL  right answers earn one
+      spec.exg:31:3  expect score.total == [1, 1]
+        score.total is [1, 0]
+        rollout 2 `plain`: expected 1, got 0
+          outcome 0 · total 0
+          final: "The answer is 5." gives 5, gold is 4
 """
 
 from __future__ import annotations
@@ -83,11 +83,8 @@ def quote_source(span: Span) -> str:
 
 
 def show_column(values: Sequence[Number]) -> str:
-    """Values of all rollouts: one where they are all the same and there are several, else a list."""
-    shown = [show_number(value) for value in values]
-    if len(shown) > 1 and len(set(shown)) == 1:
-        return f"{shown[0]} at every rollout"
-    return f"[{', '.join(shown)}]"
+    """Values of all rollouts as a list."""
+    return f"[{', '.join(show_number(value) for value in values)}]"
 
 
 def show_number(value: Number) -> str:
@@ -102,4 +99,6 @@ def show_number(value: Number) -> str:
 def show_text(text: str) -> str:
     """A text in quotes, on one line and shortened; control characters are shown as `?`."""
     flat = "".join(char if char.isprintable() else " " if char.isspace() else "?" for char in text)
-    return f'"{flat}"' if len(flat) <= _MAX_TEXT else f'"{flat[: _MAX_TEXT // 2]} … {flat[-_MAX_TEXT // 3 :]}"'
+    return (
+        f'"{flat}"' if len(flat) <= _MAX_TEXT else f'"{flat[: _MAX_TEXT // 2]} … {flat[-_MAX_TEXT // 3 :]}"'
+    )

@@ -49,7 +49,7 @@ class Judged(Record):
     mismatches: tuple[Mismatch, ...]
     """Comparisons to blame, by rollout. Empty where none can be singled out."""
     values: tuple[tuple[Span, tuple[Number, ...]], ...]
-    """Every part that is no literal, with its values."""
+    """Every part that is no literal, with its values: one for each rollout, or the one of an aggregate."""
 
     @property
     def is_met(self) -> bool:
@@ -67,7 +67,10 @@ def judge_expectation(expect: CheckedExpect, columns: Columns, num_rollouts: int
     mismatches = tuple(found for place in failing for found in at.find_mismatches(condition, place))
     parts = {part.span: part for part in _list_parts(condition)}
     values = tuple(
-        (span, tuple(at.evaluate(part, place) for place in range(num_rollouts)))
+        (
+            span,
+            tuple(at.evaluate(part, place) for place in range(1 if part.op == "aggregate" else num_rollouts)),
+        )
         for span, part in parts.items()
     )
     return Judged(expect, failing, mismatches, values)

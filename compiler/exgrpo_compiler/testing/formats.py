@@ -44,7 +44,11 @@ def _paint(text: str, style: str, color: bool) -> str:
 def _summarize(outcomes: tuple[FileOutcome, ...], seconds: float | None) -> str:
     totals = count_results(outcomes)
     number = totals.passed + totals.failed
-    parts = [f"{number} test{'' if number == 1 else 's'}", f"{totals.passed} passed", f"{totals.failed} failed"]
+    parts = [
+        f"{number} test{'' if number == 1 else 's'}",
+        f"{totals.passed} passed",
+        f"{totals.failed} failed",
+    ]
     if totals.broken:
         parts.append(f"{totals.broken} file{'' if totals.broken == 1 else 's'} with errors")
     return ", ".join(parts) + (f" in {seconds:.2f} s" if seconds is not None else "")

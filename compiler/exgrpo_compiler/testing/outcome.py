@@ -36,7 +36,10 @@ class Totals(Record):
 
 
 def run_program(
-    name: str, program: CheckedProgram | None, diagnostics: tuple[Diagnostic, ...], graphs: Graphs | None = None
+    name: str,
+    program: CheckedProgram | None,
+    diagnostics: tuple[Diagnostic, ...],
+    graphs: Graphs | None = None,
 ) -> FileOutcome:
     """The file's own tests, run. `graphs` are its tested rewards where they were lowered before."""
     if program is None or has_errors(diagnostics):
