@@ -1,0 +1,52 @@
+"""Advantages in closed form, over kinds of rollouts: what a proof needs of the training formula, without the training code.
+
+The formula is that of `exgrpo_runtime.advantages` with epsilon 0, and a test compares the two.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+
+def compute_advantages(
+    totals: Sequence[float], counts: Sequence[int], scenarios: Sequence[str], baseline: str, scale: str
+) -> list[float]:
+    """The advantage of a rollout of each kind, in a group with so many of each.
+
+    c = total - mean, over the group or over the scenario (`baseline`); divided by sqrt(sum n c^2 / (sum n - means)) for `scale`
+    "group" (GRPO, Shao et al. 2024, arXiv 2402.03300). 0 throughout where all totals are equal.
+
+    >>> compute_advantages([1.0, 0.0], [1, 1], ["full", "full"], "group", "none")
+    [0.5, -0.5]
+    """
+    centred = centre_totals(totals, counts, scenarios, baseline)
+    if scale == "none":
+        return centred
+    num_means = (
+        len({key for key, count in zip(scenarios, counts, strict=True) if count})
+        if baseline == "scenario"
+        else 1
+    )
+    freedom = sum(counts) - num_means
+    squares = sum(count * value**2 for value, count in zip(centred, counts, strict=True))
+    deviation = math.sqrt(squares / freedom) if freedom > 0 else 0.0
+    return [value / deviation if deviation > 0 else 0.0 for value in centred]
+
+
+def centre_totals(
+    totals: Sequence[float], counts: Sequence[int], scenarios: Sequence[str], baseline: str
+) -> list[float]:
+    """Totals with their baseline taken off; exactly 0 where all totals under one baseline are equal."""
+    keys = list(scenarios) if baseline == "scenario" else [""] * len(totals)
+    means: dict[str, float] = {}
+    for key in dict.fromkeys(keys):
+        kept = [(t, n) for t, n, k in zip(totals, counts, keys, strict=True) if k == key and n]
+        if not kept:
+            continue
+        first = kept[0][0]
+        if all(total == first for total, _ in kept):
+            means[key] = first
+        else:
+            means[key] = sum(total * count for total, count in kept) / sum(count for _, count in kept)
+    return [total - means.get(key, total) for total, key in zip(totals, keys, strict=True)]

@@ -1,0 +1,261 @@
+"""`dead-bonus`: a part of the total that division by the group's deviation takes out again.
+
+Write the total as S + T. If inside every group T = a S + c, with a and c free to differ between groups, then the total is
+(1 + a) S + c there, and (r - mean) / deviation is that of S where 1 + a > 0, nothing where 1 + a = 0, its reverse where 1 + a < 0.
+With `baseline: scenario` c is free for each scenario too, since each has its own mean. S and T are compared over the groups that
+the stage can draw, with the values that the group's own means take there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Final, Literal, NamedTuple
+
+from exgrpo_artifact.graph import Node
+from exgrpo_artifact.record import Record
+from exgrpo_compiler.diagnostics import Diagnostic, Label
+from exgrpo_compiler.prove.advantages import centre_totals
+from exgrpo_compiler.prove.atoms import Anatomy
+from exgrpo_compiler.prove.case import TrainCase
+from exgrpo_compiler.prove.groups import list_groups
+from exgrpo_compiler.prove.memo import remember
+from exgrpo_compiler.prove.model import FAILED, Bound, Kind, RewardModel
+from exgrpo_compiler.prove.summands import Part, compute_part, iterate_parts
+from exgrpo_compiler.prove.training import Training, build_training
+from exgrpo_compiler.prove.wordings import format_figure, name_part
+from exgrpo_compiler.prove.worlds import Sampling, list_kinds
+
+NUM_KINDS = 12
+"""Kinds of rollouts for each scenario."""
+NUM_ROWS = 3
+TOLERANCE = 1e-9
+
+Effect = Literal["dead", "erased", "reversed"]
+"""Of 1 + a: above 0, 0, below 0."""
+
+
+class DeadPart(Record):
+    """A part of the total and what it does to the rest."""
+
+    node: str
+    """Where it is computed."""
+    effect: Effect
+    slope: float
+    """a, in one of the groups."""
+
+
+class Scene(NamedTuple):
+    """One group that can be drawn: totals and parts of its trained kinds."""
+
+    bound: Bound
+    counts: list[int]
+    columns: Mapping[str, object]
+    totals: list[float]
+
+
+def find_dead_parts(
+    model: RewardModel, sampling: Sampling, baseline: str, score: str | None
+) -> list[DeadPart]:
+    """Parts of the total that change no advantage, those that erase it, and those that turn it round.
+
+    `score` is the term that says whether an answer is right: of two parts that are each other's multiple, it stays.
+    """
+    nodes = {node.id: node for node in model.anatomy.graph.nodes}
+    scenes: list[Scene] = []
+    source = _iterate_scenes(model, sampling)
+    found: list[DeadPart] = []
+    removed: list[Part] = []
+    for parts in iterate_parts(Part(model.anatomy.graph.result), nodes):
+        for part in sorted(parts, key=lambda one: _is_score(one, score, model.anatomy)):
+            if any(_covers(gone, part, nodes) for gone in removed) or _is_literal(part, nodes):
+                continue
+            verdict = _judge(part, removed, scenes, source, sampling, baseline)
+            if verdict is not None:
+                found.append(DeadPart(part.node, *verdict))
+                removed.append(part)
+                if verdict[0] != "dead":
+                    return found
+    return found
+
+
+def _is_score(part: Part, score: str | None, anatomy: Anatomy) -> bool:
+    below = anatomy.below
+    return (
+        score is not None and part.node in below and below[part.node] == below.get(score) and not part.guards
+    )
+
+
+def _is_literal(part: Part, nodes: Mapping[str, Node]) -> bool:
+    node = nodes[part.node]
+    if node.op != "const":
+        return False
+    return node.params["value"] == 0 or (
+        not part.guards and all(nodes[id_].op == "const" for id_ in part.factors)
+    )
+
+
+def _covers(gone: Part, part: Part, nodes: Mapping[str, Node]) -> bool:
+    """Whether `part` is one of those that `gone` splits into."""
+    if part == gone:
+        return True
+    return any(part in parts for parts in iterate_parts(gone, nodes))
+
+
+def _judge(
+    part: Part,
+    removed: Sequence[Part],
+    scenes: list[Scene],
+    source: Iterator[Scene],
+    sampling: Sampling,
+    baseline: str,
+) -> tuple[Effect, float] | None:
+    """What the part does in all groups alike; None where it changes some group, or is the same number everywhere."""
+    slopes: list[float] = []
+    seen: set[float] = set()
+    for scene in _replay(scenes, source):
+        slope = _compare_scene(part, removed, scene, sampling, baseline, seen)
+        if slope is False:
+            return None
+        if slope is not None:
+            slopes.append(slope)
+    if not slopes or (len(seen) == 1 and all(abs(slope) < TOLERANCE for slope in slopes)):
+        return None
+    if all(slope > -1 + TOLERANCE for slope in slopes):
+        return "dead", slopes[-1]
+    erased = next((slope for slope in slopes if abs(slope + 1) <= TOLERANCE), None)
+    return ("erased", erased) if erased is not None else ("reversed", min(slopes))
+
+
+def _compare_scene(
+    part: Part,
+    removed: Sequence[Part],
+    scene: Scene,
+    sampling: Sampling,
+    baseline: str,
+    seen: set[float],
+) -> float | Literal[False] | None:
+    """The a of T = a S + c inside this group; None where neither S nor T varies; False where there is no such a."""
+    kinds = scene.bound.kinds
+    trained = [at for at, kind in enumerate(kinds) if kind.scenario in sampling.group and scene.counts[at]]
+    T = compute_part(part, scene.columns, scene.bound)
+    gone = [compute_part(one, scene.columns, scene.bound) for one in removed]
+    rows: list[tuple[float, float]] = []
+    for at in trained:
+        value, others = T[at], [column[at] for column in gone]
+        if value is None or any(other is None for other in others):
+            return False
+        rows.append((scene.totals[at] - value - sum(other for other in others if other is not None), value))
+    seen.update(round(value, 12) for _, value in rows)
+    return _find_slope(
+        rows, [scene.counts[at] for at in trained], [kinds[at].scenario for at in trained], baseline
+    )
+
+
+def _find_slope(
+    rows: Sequence[tuple[float, float]], counts: Sequence[int], scenarios: Sequence[str], baseline: str
+) -> float | Literal[False] | None:
+    size = max((abs(value) for row in rows for value in row), default=0.0) + 1e-12
+    rest = centre_totals([row[0] for row in rows], counts, scenarios, baseline)
+    own = centre_totals([row[1] for row in rows], counts, scenarios, baseline)
+    widest = max(range(len(rows)), key=lambda at: abs(rest[at]), default=None)
+    if widest is None or abs(rest[widest]) < TOLERANCE * size:
+        return False if any(abs(value) > TOLERANCE * size for value in own) else None
+    slope = own[widest] / rest[widest]
+    fits = all(
+        abs(t - slope * s) <= TOLERANCE * size * max(1.0, abs(slope)) for s, t in zip(rest, own, strict=True)
+    )
+    return slope if fits else False
+
+
+# --- groups -----------------------------------------------------------------------------------------------
+
+
+def _replay(scenes: list[Scene], source: Iterator[Scene]) -> Iterator[Scene]:
+    """The scenes so far, then new ones, which are kept: most parts are found alive in the first few."""
+    yield from list(scenes)
+    for scene in source:
+        scenes.append(scene)
+        yield scene
+
+
+def _iterate_scenes(model: RewardModel, sampling: Sampling) -> Iterator[Scene]:
+    anatomy = model.anatomy
+    kinds = list_kinds(anatomy, sampling, NUM_KINDS)
+    for row in list_rows(anatomy):
+        bound = model.bind(kinds, row)
+        for counts in list_groups(kinds, sampling):
+            columns = bound.score(counts)
+            totals = bound.spread(columns[anatomy.graph.result])
+            if all(_is_number(total) for total, count in zip(totals, counts, strict=True) if count):
+                yield Scene(bound, counts, columns, [float(t) if _is_number(t) else 0.0 for t in totals])
+
+
+def list_rows(anatomy: Anatomy) -> list[dict[str, float | None]]:
+    """Values of the atoms that belong to the row."""
+    own = [atom for atom in anatomy.atoms if atom.level == "const"]
+    if not own:
+        return [{}]
+    return [
+        {atom.id: atom.values[(at + n) % len(atom.values)] for n, atom in enumerate(own)}
+        for at in range(NUM_ROWS)
+    ]
+
+
+def _is_number(value: object) -> bool:
+    return value is not FAILED and isinstance(value, int | float)
+
+
+def list_trained(kinds: Sequence[Kind], counts: Sequence[int], sampling: Sampling) -> list[int]:
+    """Places of the kinds that are in the group and trained."""
+    return [at for at, kind in enumerate(kinds) if kind.scenario in sampling.group and counts[at]]
+
+
+# --- words ------------------------------------------------------------------------------------------------
+
+_SAYS: Final[Mapping[Effect, str]] = {
+    "dead": "{part} changes no advantage: inside every group it is a multiple of the rest of `total`, plus a constant.",
+    "erased": "{part} takes all signal away: inside every group it is the rest of `total` with the opposite sign, plus a constant.",
+    "reversed": "{part} turns the reward round: inside a group it is {slope} times the rest of `total`, plus a constant.",
+}
+
+
+@remember
+def _find_in(training: Training) -> list[DeadPart]:
+    score = training.outcome.term if training.outcome is not None else None
+    return find_dead_parts(training.model, training.sampling, training.baseline, score)
+
+
+def prove_dead_bonus(training: TrainCase) -> Iterable[Diagnostic]:
+    """`dead-bonus` of a stage that divides by the group's deviation."""
+    if training.stage.settings["scale"] != "group":
+        return
+    for found in _find_in(build_training(training)):
+        part = name_part(training.case, found.node)
+        yield Diagnostic(
+            "dead-bonus",
+            "warning",
+            _SAYS[found.effect].format(part=part, slope=format_figure(found.slope)),
+            training.case.spans[found.node],
+            (Label(training.span, _describe_stage(training)),),
+            _suggest_cure(training, found.effect),
+        )
+
+
+def _describe_stage(training: TrainCase) -> str:
+    group = training.stage.settings["group"]
+    names = " and ".join(f"`{name}`" for name in group)
+    only = "only " if len(group) == 1 else ""
+    return f"this group trains {only}{names} rollouts, and `scale: group` divides by its standard deviation"
+
+
+def _suggest_cure(training: TrainCase, effect: Effect) -> str:
+    settings = training.stage.settings
+    if effect != "dead":
+        return "make its weight smaller than that of the rest"
+    compare = list(settings["compare"] or {})
+    if compare and len(settings["group"]) == 1:
+        own = next(iter(settings["group"]))
+        return f"train both scenarios in one group, as group: {{ {own}: 4, {compare[0]}: 4 }}; or write scale: none"
+    return (
+        "a part counts where it differs between rollouts that earn the same without it; or write scale: none"
+    )

@@ -1,0 +1,73 @@
+"""Groups of rollouts that a stage can draw: how many of each kind, scenario by scenario."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from exgrpo_compiler.prove.model import Kind
+from exgrpo_compiler.prove.worlds import MAX_PATTERNS, Sampling
+
+NUM_CHOSEN = 96
+"""Groups that are looked at where there are too many for all."""
+NUM_MIXED = 6
+"""Mixed groups that are looked at first: most claims about every group fail in one of them."""
+
+
+def count_groups(kinds: Sequence[Kind], sampling: Sampling) -> int:
+    """How many different groups there are."""
+    number = 1
+    for scenario, size in sampling.counts.items():
+        own = sum(kind.scenario == scenario for kind in kinds)
+        number *= math.comb(size + own - 1, own - 1)
+    return number
+
+
+def list_groups(kinds: Sequence[Kind], sampling: Sampling) -> Iterator[list[int]]:
+    """Counts of each kind: of every group, or of an even choice, the most mixed ones first."""
+    if count_groups(kinds, sampling) <= MAX_PATTERNS:
+        for at in range(NUM_MIXED):
+            yield _choose_group(kinds, sampling, at)
+        yield from _list_all(kinds, list(sampling.counts.items()))
+        return
+    for at in range(NUM_CHOSEN):
+        yield _choose_group(kinds, sampling, at)
+
+
+def _list_all(kinds: Sequence[Kind], left: Sequence[tuple[str, int]]) -> Iterator[list[int]]:
+    if not left:
+        yield [0] * len(kinds)
+        return
+    (scenario, size), rest = left[0], left[1:]
+    own = [at for at, kind in enumerate(kinds) if kind.scenario == scenario]
+    tails = list(_list_all(kinds, rest))
+    for counts in _compose(size, len(own)):
+        for tail in tails:
+            group = list(tail)
+            for place, count in zip(own, counts, strict=True):
+                group[place] = count
+            yield group
+
+
+def _compose(size: int, parts: int) -> Iterator[tuple[int, ...]]:
+    """All ways to write `size` as an ordered sum of so many parts."""
+    if parts == 1:
+        yield (size,)
+        return
+    for first in range(size + 1):
+        for rest in _compose(size - first, parts - 1):
+            yield first, *rest
+
+
+def _choose_group(kinds: Sequence[Kind], sampling: Sampling, at: int) -> list[int]:
+    """The group of this number: a walk over the kinds with a step and a start that differ from group to group.
+
+    Every third group repeats its kinds in runs, so that groups with few different kinds are among them.
+    """
+    counts = [0] * len(kinds)
+    for scenario, size in sampling.counts.items():
+        own = [place for place, kind in enumerate(kinds) if kind.scenario == scenario]
+        run = 1 + (at % 3) * max(1, size // 3)
+        for index in range(size):
+            counts[own[(at * 7 + (index // run) * (1 + at // 3)) % len(own)]] += 1
+    return counts

@@ -1,0 +1,42 @@
+"""Remembering what was proved of a reward: specs of one library often share theirs, and a proof looks at its content alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache, wraps
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+S = TypeVar("S")
+
+SIZE = 512
+
+
+class Keyed(Generic[T]):
+    """A value under a text that says all of it; equal where the texts are."""
+
+    __slots__ = ("text", "value")
+
+    def __init__(self, value: T, text: str) -> None:
+        self.value = value
+        self.text = text
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Keyed) and self.text == other.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+
+def remember(function: Callable[[T], S]) -> Callable[[Keyed[T]], S]:
+    """The function of a keyed value, computed once for each text."""
+
+    @lru_cache(maxsize=SIZE)
+    def compute(keyed: Keyed[T]) -> S:
+        return function(keyed.value)
+
+    @wraps(function)
+    def look_up(keyed: Keyed[T]) -> S:
+        return compute(keyed)
+
+    return look_up

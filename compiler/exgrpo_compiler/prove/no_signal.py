@@ -1,0 +1,200 @@
+"""`no-signal`: groups in which every rollout earns the same teach nothing.
+
+Also told: between which success rates over half of the groups teach something.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from exgrpo_compiler.diagnostics import Diagnostic, Label
+from exgrpo_compiler.prove.case import TrainCase
+from exgrpo_compiler.prove.dead_bonus import list_rows, list_trained
+from exgrpo_compiler.prove.groups import count_groups, list_groups
+from exgrpo_compiler.prove.memo import remember
+from exgrpo_compiler.prove.model import FAILED, Kind, RewardModel
+from exgrpo_compiler.prove.training import Training, build_training
+from exgrpo_compiler.prove.worlds import (
+    MAX_PATTERNS,
+    Outcome,
+    Sampling,
+    Split,
+    iterate_pairs,
+    list_kinds,
+    list_splits,
+)
+
+NUM_KINDS = 32
+HALF = 0.5
+GRID = 64
+TOLERANCE = 1e-12
+
+
+class SignalRange(NamedTuple):
+    """Success rates between which more than half of the groups carry signal, ends from 0 to 1."""
+
+    low: float
+    high: float
+
+
+def is_constant(model: RewardModel, sampling: Sampling, baseline: str) -> bool:
+    """Whether it is certain that no group has two different totals under one baseline.
+
+    Certain where every kind of rollouts and every group was looked at; else it is left to the inference of ranges.
+    """
+    kinds = list_kinds(model.anatomy, sampling, NUM_KINDS)
+    below = model.anatomy.below[model.anatomy.graph.result]
+    varying = [atom for atom in model.anatomy.atoms if atom.id in below and atom.level != "const"]
+    if not varying and len({kind.scenario for kind in kinds}) == 1:
+        return True
+    number = math.prod(len(atom.values) for atom in varying)
+    if not all(atom.is_finite for atom in varying) or number > NUM_KINDS:
+        return False
+    if count_groups(kinds, sampling) > MAX_PATTERNS:
+        return not _finds_signal(model, kinds, sampling, baseline) and _is_group_level(model)
+    return not _finds_signal(model, kinds, sampling, baseline)
+
+
+def _is_group_level(model: RewardModel) -> bool:
+    result = model.anatomy.graph.result
+    return all(node.level in ("group", "const") for node in model.anatomy.graph.nodes if node.id == result)
+
+
+def _finds_signal(model: RewardModel, kinds: Sequence[Kind], sampling: Sampling, baseline: str) -> bool:
+    for row in list_rows(model.anatomy):
+        bound = model.bind(kinds, row)
+        for counts in list_groups(kinds, sampling):
+            totals = bound.spread(bound.score(counts)[model.anatomy.graph.result])
+            places = list_trained(kinds, counts, sampling)
+            if _has_signal([(kinds[at].scenario, totals[at]) for at in places], baseline):
+                return True
+    return False
+
+
+def _has_signal(totals: Sequence[tuple[str, object]], baseline: str) -> bool:
+    """Whether two totals under one baseline differ; a dropped rollout counts nowhere."""
+    first: dict[str, float] = {}
+    for scenario, total in totals:
+        if total is None or total is FAILED or not isinstance(total, int | float):
+            continue
+        key = scenario if baseline == "scenario" else ""
+        if abs(first.setdefault(key, total) - total) > TOLERANCE:
+            return True
+    return False
+
+
+# --- success rates ----------------------------------------------------------------------------------------
+
+
+def find_signal_range(
+    model: RewardModel, outcome: Outcome, sampling: Sampling, baseline: str
+) -> SignalRange | None:
+    """Between which shares of right answers more than half of the groups have two different totals.
+
+    Each rollout is right with the same probability p, by itself; all but the outcomes is held equal. P(signal) is the sum over
+    the patterns of outcomes with signal of prod_s C(n_s, k_s) p^k_s (1 - p)^(n_s - k_s). None where it is never above one half.
+    """
+    pair = next(iterate_pairs(model, outcome, sampling))
+    patterns: list[Split] = []
+    splits = list_splits(sampling.counts)
+    if len(splits) < math.prod(size + 1 for size in sampling.counts.values()):
+        return None
+    for split in splits:
+        counts, totals = pair.score(split)
+        kinds = [scenario for scenario in pair.scenarios for _ in range(2)]
+        kept = [
+            (scenario, total)
+            for scenario, total, count in zip(kinds, totals, counts, strict=True)
+            if count and scenario in sampling.group
+        ]
+        if _has_signal(kept, baseline):
+            patterns.append(split)
+    return _solve(patterns, sampling.counts)
+
+
+def _solve(patterns: Sequence[Split], sizes: Mapping[str, int]) -> SignalRange | None:
+    # Patterns with the same number of right answers differ by a factor that p does not change.
+    weights = [0.0] * (sum(sizes.values()) + 1)
+    for split in patterns:
+        weights[sum(split.right.values())] += math.prod(
+            math.comb(sizes[s], k) for s, k in split.right.items()
+        )
+    total = len(weights) - 1
+
+    def measure(p: float) -> float:
+        return sum(weight * p**k * (1 - p) ** (total - k) for k, weight in enumerate(weights) if weight)
+
+    above = [at for at in range(GRID + 1) if measure(at / GRID) > HALF]
+    if not above:
+        return None
+    return SignalRange(
+        _bisect(measure, (above[0] - 1) / GRID, above[0] / GRID) if above[0] else 0.0,
+        _bisect(measure, (above[-1] + 1) / GRID, above[-1] / GRID) if above[-1] < GRID else 1.0,
+    )
+
+
+def _bisect(measure: Callable[[float], float], below: float, above: float) -> float:
+    for _ in range(40):
+        middle = (below + above) / 2
+        below, above = (below, middle) if measure(middle) > HALF else (middle, above)
+    return above
+
+
+# --- words ------------------------------------------------------------------------------------------------
+
+
+@remember
+def _is_constant_in(training: Training) -> bool:
+    return is_constant(training.model, training.sampling, training.baseline)
+
+
+@remember
+def _find_range_in(training: Training) -> SignalRange | None:
+    if training.outcome is None:
+        return None
+    return find_signal_range(training.model, training.outcome, training.sampling, training.baseline)
+
+
+def prove_signal(training: TrainCase) -> Iterable[Diagnostic]:
+    """`no-signal` of a stage: an error where no group can have any, a warning where a whole scenario never has."""
+    group, baseline = training.stage.settings["group"], training.stage.settings["baseline"]
+    single = [name for name, size in group.items() if size == 1]
+    if baseline == "scenario" and single:
+        names = " and ".join(f"`{name}`" for name in single)
+        yield Diagnostic(
+            "no-signal",
+            "error" if len(single) == len(group) else "warning",
+            f"The only rollout of {names} is its own baseline, so its advantage is always 0.",
+            training.span,
+            hint="give the scenario at least two rollouts, or write baseline: group",
+        )
+        if len(single) == len(group):
+            return
+    if _is_constant_in(build_training(training)):
+        case = training.case
+        yield Diagnostic(
+            "no-signal",
+            "error",
+            "All rollouts of a group earn the same total, so every advantage is 0 and nothing is learned.",
+            case.spans[case.graph.result],
+            (Label(training.span, "trained on here"),),
+            "let `total` depend on what a rollout says, as on matches(d.final, item.gold)",
+        )
+
+
+def measure_signal(training: TrainCase) -> SignalRange | None:
+    """Success rates between which more than half of the stage's groups carry signal; None where that cannot be told."""
+    return _find_range_in(build_training(training))
+
+
+def describe_signal(training: TrainCase) -> str | None:
+    """The same as a sentence: "`train` carries signal in over half of its groups where 8.3 to 91.7% of the answers are right"."""
+    range_ = measure_signal(training)
+    if range_ is None:
+        return None
+    return (
+        f"{training.task.name}: `{training.stage.name}` carries signal in over half of its groups "
+        f"where {100 * range_.low:.1f} to {100 * range_.high:.1f}% of the answers are right"
+    )

@@ -1,0 +1,101 @@
+"""A total written as a sum: which parts it has, and what each comes to.
+
+Sums are followed through `+`, `-`, `if` (whose branches are parts under a condition), named terms, and through products
+and quotients of a sum.
+Invariant: the parts of a total add up to it wherever it has a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from exgrpo_artifact.graph import Node
+from exgrpo_artifact.record import Record
+from exgrpo_compiler.prove.model import FAILED, Bound, Column
+
+
+class Part(Record):
+    """sign * node * factors / divisors, where all guards hold; else 0."""
+
+    node: str
+    sign: int = 1
+    guards: tuple[tuple[str, bool], ...] = ()
+    factors: tuple[str, ...] = ()
+    divisors: tuple[str, ...] = ()
+
+
+def split_part(part: Part, nodes: Mapping[str, Node]) -> tuple[Part, ...]:
+    """The parts that it is the sum of; empty where it is no sum."""
+    node = nodes[part.node]
+    args = node.args
+    if node.op in ("add", "sub"):
+        right_sign = part.sign if node.op == "add" else -part.sign
+        return _change(part, args[0]), _change(part, args[1], sign=right_sign)
+    if node.op == "neg":
+        return (_change(part, args[0], sign=-part.sign),)
+    if node.op == "if":
+        return (
+            _change(part, args[1], guards=(*part.guards, (args[0], True))),
+            _change(part, args[2], guards=(*part.guards, (args[0], False))),
+        )
+    if node.op == "div":
+        return (_change(part, args[0], divisors=(*part.divisors, args[1])),)
+    if node.op == "mul":
+        for one, other in ((args[0], args[1]), (args[1], args[0])):
+            if _is_sum(nodes[one], nodes):
+                return (_change(part, one, factors=(*part.factors, other)),)
+    if node.op == "default" and args[0] == args[1]:  # a term that is just another term
+        return (_change(part, args[0]),)
+    return ()
+
+
+def _change(part: Part, node: str, **changes: Any) -> Part:
+    values = {"sign": part.sign, "guards": part.guards, "factors": part.factors, "divisors": part.divisors}
+    return Part(node, **{**values, **changes})
+
+
+def _is_sum(node: Node, nodes: Mapping[str, Node]) -> bool:
+    """Whether there is a sum in it that a factor can be multiplied into."""
+    if node.op in ("add", "sub", "if"):
+        return True
+    return node.op in ("neg", "div", "mul") and any(_is_sum(nodes[arg], nodes) for arg in node.args)
+
+
+def iterate_parts(root: Part, nodes: Mapping[str, Node]) -> Iterator[tuple[Part, ...]]:
+    """Sums that the total is, from the coarsest to the finest: every next one splits each part that can be split."""
+    parts: tuple[Part, ...] = (root,)
+    while True:
+        finer = tuple(child for part in parts for child in (split_part(part, nodes) or (part,)))
+        if finer == parts:
+            return
+        parts = finer
+        yield parts
+
+
+def compute_part(part: Part, columns: Mapping[str, Column], bound: Bound) -> list[float | None]:
+    """What the part comes to in each kind of rollouts; None where it has no value."""
+    values: list[float | None] = []
+    spread = [bound.spread(columns[id_]) for id_ in (part.node, *part.factors, *part.divisors)]
+    guards = [(bound.spread(columns[id_]), due) for id_, due in part.guards]
+    num_factors = 1 + len(part.factors)
+    for at in range(len(bound.kinds)):
+        if any(column[at] is not FAILED and bool(column[at]) is not due for column, due in guards):
+            values.append(0.0)
+            continue
+        row = [column[at] for column in spread]
+        values.append(_combine(part.sign, row[:num_factors], row[num_factors:]))
+    return values
+
+
+def _combine(sign: int, factors: Sequence[Any], divisors: Sequence[Any]) -> float | None:
+    value = float(sign)
+    for factor in factors:
+        if not isinstance(factor, int | float):
+            return None
+        value *= factor
+    for divisor in divisors:
+        if not isinstance(divisor, int | float) or divisor == 0:
+            return None
+        value /= divisor
+    return value

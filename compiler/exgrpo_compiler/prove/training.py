@@ -1,0 +1,84 @@
+"""A `grpo` stage as the proofs about training see it: the reward's arithmetic, what is sampled, and when an answer is right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from exgrpo_artifact.graph import RewardGraph
+from exgrpo_artifact.record import Record
+from exgrpo_compiler.ir import CheckedRubric
+from exgrpo_compiler.program import Key
+from exgrpo_compiler.prove.atoms import Anatomy, dissect_graph
+from exgrpo_compiler.prove.case import RewardCase, TrainCase
+from exgrpo_compiler.prove.memo import Keyed
+from exgrpo_compiler.prove.model import RewardModel
+from exgrpo_compiler.prove.worlds import Outcome, Sampling, describe_sampling, find_outcome
+
+_TEXTS = frozenset({"text", "choice", "list", "record", "any"})
+
+
+class Training(Record):
+    """What a proof about training needs, free of places in the source."""
+
+    model: RewardModel
+    sampling: Sampling
+    outcome: Outcome | None
+    """None where it cannot be told when an answer is right."""
+    baseline: str
+    scale: str
+
+
+def build_training(training: TrainCase) -> Keyed[Training]:
+    """The stage's training, under a text that says all of it."""
+    settings = training.stage.settings
+    anatomy = dissect_reward(training.case)
+    sampling = describe_sampling(training.case.dialogue, settings["group"], settings["compare"] or {})
+    value = Training(
+        RewardModel(anatomy),
+        sampling,
+        find_outcome(anatomy, training.score_term),
+        settings["baseline"],
+        settings["scale"],
+    )
+    text = repr((describe_graph(training.case), sampling, value.outcome, value.baseline, value.scale))
+    return Keyed(value, text)
+
+
+def dissect_reward(case: RewardCase) -> Anatomy:
+    """The anatomy of a reward."""
+    texts = frozenset(name for name, type_ in list_fields(case).items() if type_ in _TEXTS)
+    return dissect_graph(case.graph, find_scales(case), texts)
+
+
+def list_fields(case: RewardCase) -> Mapping[str, str]:
+    """Kinds of the row's fields."""
+    dataset = case.program.known[case.reward.dataset]
+    return {field.name: field.type.kind for field in dataset.fields}
+
+
+def find_scales(case: RewardCase) -> Mapping[str, tuple[float, float]]:
+    """Scales of the rubrics that the reward names, by the name they have in its graph."""
+    named = {
+        key
+        for tree in case.reward.terms.values()
+        for key in _iterate_keys(tree)
+        if isinstance(case.program.known.get(key), CheckedRubric)
+    }
+    return {case.program.scope_names.get(key, key.name): case.program.known[key].scale for key in named}
+
+
+def _iterate_keys(tree: object) -> list[Key]:
+    found: list[Key] = []
+    waiting = [tree]
+    while waiting:
+        one = waiting.pop()
+        found += [value for value in getattr(one, "params", {}).values() if isinstance(value, Key)]
+        waiting += getattr(one, "args", ())
+    return found
+
+
+def describe_graph(case: RewardCase) -> str:
+    """All that the arithmetic of a reward depends on, as a text."""
+    graph: RewardGraph = case.graph
+    nodes = [(node.id, node.op, node.args, node.params) for node in graph.nodes]
+    return repr((nodes, graph.terms, graph.result, sorted(list_fields(case).items()), find_scales(case)))
