@@ -155,8 +155,14 @@ def _ramp(x: float, start: float, end: float) -> float:
     return min(max((x - start) / (end - start), 0.0), 1.0)
 
 
+def declassify(value: Any, reason: str = "") -> Any:
+    """The value: what a student may see is settled by the compiler, and the reason is for those who read the spec."""
+    return value
+
+
 FUNCTIONS: Final[Mapping[str, Callable[..., Any]]] = {
     **FIELD_FUNCTIONS,
+    "declassify": declassify,
     "contains": _contains,
     "clip": require_numbers("clip", _clip),
     "ramp": require_numbers("ramp", _ramp),

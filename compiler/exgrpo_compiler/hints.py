@@ -86,6 +86,7 @@ GENERAL_HINTS: Final[Mapping[str, str]] = {
     "unsupported-builtin": "docs/language.md lists what this version has",
     "unused-declaration": "use it, or remove it",
     "unused-import": "remove it",
+    "unused-parameter": "use it, or remove it",
     "unused-rule": "add it to the `rules` of a probes block, or remove it",
     "unused-silence": "remove it",
     "value-count-mismatch": "give one value for each rollout, or one text for each probe",

@@ -79,7 +79,9 @@ class _Parser:
         if opened is not None:
             word = opened.tokens[0].text
             raise TemplateError(
-                opened.start, opened.end - opened.start, f"`{word}` is never ended: `{{% {ends[-1]} %}}` is missing"
+                opened.start,
+                opened.end - opened.start,
+                f"`{word}` is never ended: `{{% {ends[-1]} %}}` is missing",
             )
         return body
 
@@ -107,9 +109,7 @@ class _Parser:
         elif word.text not in _OTHER:
             raise TemplateError(word.start, word.end - word.start, _describe_unknown(word.text))
         self.refusals.append(
-            Refusal(
-                word.start, word.end - word.start, f"Templates have no `{word.text}`.", _CONSTRUCT_HINT
-            )
+            Refusal(word.start, word.end - word.start, f"Templates have no `{word.text}`.", _CONSTRUCT_HINT)
         )
         return None
 
@@ -156,7 +156,9 @@ class _Parser:
         if recursive.text == "recursive" and recursive.kind == "name":
             stream.next()
             length = recursive.end - recursive.start
-            self.refusals.append(Refusal(recursive.start, length, "A template's loop is not recursive.", None))
+            self.refusals.append(
+                Refusal(recursive.start, length, "A template's loop is not recursive.", None)
+            )
         stream.finish()
         body = self.read_body(("else", "endfor"), piece, depth + 1)
         head = self._take()

@@ -1,4 +1,4 @@
-"""Words and places for mistakes in templates: what is not allowed is called, and where a part of a string stands."""
+"""Words and places for mistakes in templates: where a part of a string stands, and what LaTeX has to do with it."""
 
 from __future__ import annotations
 
@@ -7,42 +7,8 @@ import re
 from exgrpo_compiler.ast import Text
 from exgrpo_compiler.source import Span
 
-CONSTRUCTS = {
-    "Include": "include",
-    "Import": "import",
-    "FromImport": "from",
-    "Extends": "extends",
-    "Block": "block",
-    "Macro": "macro",
-    "CallBlock": "call",
-    "FilterBlock": "filter",
-    "With": "with",
-    "AssignBlock": "set … endset",
-    "ScopedEvalContextModifier": "autoescape",
-}
-"""Statements of Jinja that templates here do not have."""
-
-EXPRESSIONS = {
-    "Call": "A call",
-    "Test": "An `is` test",
-    "Slice": "A slice",
-    "Dict": "A dictionary",
-    "Pow": "A power",
-    "FloorDiv": "`//`",
-    "Mod": "`%`",
-    "NSRef": "A namespace",
-}
-"""Expressions of Jinja that templates here do not have."""
-
+LATEX_HINT = "`{{` begins a template expression; LaTeX braces are written {% raw %}…{% endraw %}"
 _LATEX = re.compile(r"(\\[A-Za-z]+(\s*\{[^{}]*\})*|[\^_])\s*$")
-
-JINJA_WORDS = {
-    "end of print statement": "`}}`",
-    "end of statement block": "`%}`",
-    "begin of print statement": "`{{`",
-    "begin of statement block": "`{%`",
-    "end of template": "the end of the template",
-}
 
 
 def make_span(text: Text, start: int, length: int) -> Span:
@@ -54,18 +20,29 @@ def make_span(text: Text, start: int, length: int) -> Span:
     return Span(text.span.source, first_offset, max(end_offset, first_offset + 1))
 
 
-LATEX_HINT = "`{{` begins a template expression; LaTeX braces are written {% raw %}…{% endraw %}"
+def find_latex(text: str, at: int) -> tuple[int, int] | None:
+    r"""Start and end of the LaTeX that `at` stands in, where the `{{` before it looks like LaTeX's own braces.
+
+    >>> find_latex(r"Show \\frac{{a}}{b} now", 13)
+    (5, 18)
+    """
+    opening = text.rfind("{{", 0, at + 2)
+    command = _LATEX.search(text[:opening]) if opening >= 0 else None
+    if command is None:
+        return None
+    end = opening
+    while text.startswith("{", end):
+        closing = _find_closing(text, end)
+        if closing is None:
+            return None
+        end = closing
+    return (command.start(), end) if end > at else None
 
 
-def is_latex(text: str, at: int) -> bool:
-    """Whether the `{{` that `at` stands behind looks like LaTeX's own braces."""
-    opening = text.rfind("{{", 0, at + 1)
-    return opening >= 0 and _LATEX.search(text[:opening]) is not None
-
-
-def describe_syntax_error(message: str | None) -> str:
-    """Jinja's message with its own names for things replaced by what one writes."""
-    text = message or "it cannot be read"
-    for word, shown in JINJA_WORDS.items():
-        text = text.replace(f"'{word}'", shown).replace(word, shown)
-    return text.rstrip(".")
+def _find_closing(text: str, opening: int) -> int | None:
+    depth = 0
+    for index in range(opening, len(text)):
+        depth += (text[index] == "{") - (text[index] == "}")
+        if depth == 0:
+            return index + 1
+    return None

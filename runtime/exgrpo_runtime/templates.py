@@ -48,6 +48,9 @@ class TemplateSet:
         )
         for name in FILTERS:
             self._environment.filters[name] = _wrap_filter(name, FUNCTIONS[name])
+        # Jinja sees calls and pipes apart; the language has one `declassify`.
+        self._environment.globals["declassify"] = FUNCTIONS["declassify"]
+        self._environment.filters["declassify"] = FUNCTIONS["declassify"]
         self._compiled: dict[str, Template] = {}
 
     def render(self, path: str, **values: Any) -> str:

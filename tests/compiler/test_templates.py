@@ -2,39 +2,21 @@
 
 from __future__ import annotations
 
-import random
+import subprocess
+import sys
 
-import jinja2
 import pytest
-from jinja2 import nodes
 
 from exgrpo_compiler.ast import Text
 from exgrpo_compiler.problems import Problems
 from exgrpo_compiler.source import Source, Span
-from exgrpo_compiler.template_syntax import parse_template
-from exgrpo_compiler.templates import check_template
+from exgrpo_compiler.templates import _analyse, check_template
 from exgrpo_compiler.value_types import NUMBER, TEXT, Type, list_of
+from exgrpo_runtime.templates import TemplateSet
 
 ITEM = Type(
     "record", fields=(("question", TEXT), ("gold", NUMBER), ("tags", list_of(TEXT))), title="a row of `rows`"
 )
-
-PIECES = [
-    "plain text ",
-    "{{ NAME }}",
-    "{{- NAME -}}",
-    "{{ NAME | lower }}",
-    "{{ NAME.field | before('x') }} ",
-    "{% if NAME %}yes {% else %}no{% endif %}",
-    "{%- for x in NAME -%}  {{ x }} {% endfor %}",
-    "{# a comment with NAME #}",
-    "{% raw %}{{ not a NAME }}{% endraw %}",
-    "{% set y = NAME + 1 %}\n",
-    "\n\n   ",
-    "é€😀 { { } } %",
-    "{{ 'text with }} in it' ~ NAME }}",
-    "{{ (NAME if NAME else NAME) }}",
-]
 
 
 def make_text(value: str) -> Text:
@@ -48,22 +30,6 @@ def check(value: str) -> list[tuple[str, str]]:
     return [(found.id, value[found.span.start : found.span.end]) for found in problems.found]
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_every_name_in_a_random_template_is_where_it_says(seed: int) -> None:
-    rng = random.Random(seed)
-    names = 0
-    for _ in range(50):
-        pieces = [
-            rng.choice(PIECES).replace("NAME", rng.choice(["a", "item", "long_name"]))
-            for _ in range(rng.randint(1, 8))
-        ]
-        text = "".join(pieces)
-        for node in parse_template(text).find_all(nodes.Name):
-            assert text.startswith(node.name, node.lineno)
-            names += 1
-    assert names > 100
-
-
 @pytest.mark.parametrize(
     ("template", "id_", "place"),
     [
@@ -74,14 +40,18 @@ def test_every_name_in_a_random_template_is_where_it_says(seed: int) -> None:
         ("é€😀{{ rule }}", "unknown-name", "rule"),
         ("{{ item.question | lowr }}", "unknown-filter", "lowr"),
         ("{{ item.gold.x }}", "unknown-field", "x"),
-        ("{{ item.question", "template-syntax", ""),
+        ("{{ item.question", "template-syntax", "{{"),
         ("{% for x in item.tags %}{{ x.y }}{% endfor %}", "unknown-field", "y"),
-        ("{% set z = item.gold %}{{ z + item.question }}", "type-mismatch", "z"),
-        ("{{ item.question is defined }}", "template-construct", "item"),
-        ("{{ item.question[0:2] }}", "template-construct", "["),
-        ("{% macro m() %}{% endmacro %}", "template-construct", "m"),
-        ("{% do item %}", "template-syntax", "d"),
-        ("{{ item.tags }}", "type-mismatch", "item"),
+        ("{% set z = item.gold %}{{ z + item.question }}", "type-mismatch", "z + item.question"),
+        ("{{ item.question is defined }}", "template-construct", "item.question is defined"),
+        ("{{ item.question[0:2] }}", "template-construct", "item.question[0:2]"),
+        ("{{ item.tags[0] }}", "template-construct", "item.tags[0]"),
+        ("{{ item.question if item.gold }}", "template-construct", "item.question if item.gold"),
+        ("{% macro m() %}{{ x }}{% endmacro %}", "template-construct", "macro"),
+        ("{% do item %}", "template-construct", "do"),
+        ("{% whle item %}", "template-syntax", "whle"),
+        ("{% endif %}", "template-syntax", "endif"),
+        ("{{ item.tags }}", "type-mismatch", "item.tags"),
         ("{{ item.gold | before('x') }}", "type-mismatch", "before"),
     ],
 )
@@ -91,6 +61,12 @@ def test_a_mistake_is_reported_at_its_place(template: str, id_: str, place: str)
 
 def test_names_bound_in_a_branch_are_gone_after_it() -> None:
     assert check("{% if item.gold %}{% set z = 1 %}{{ z }}{% endif %}{{ z }}") == [("unknown-name", "z")]
+
+
+def test_names_bound_in_every_branch_are_there_after_it() -> None:
+    both = "{% if item.gold %}{% set z = 1 %}{% else %}{% set z = 2 %}{% endif %}{{ z + 1 }}"
+    assert check(both) == []
+    assert check(both.replace("z = 2", "z = 'a'")) == [("type-mismatch", "z")]
 
 
 def test_all_mistakes_of_one_template_are_reported() -> None:
@@ -104,7 +80,7 @@ RIGHT = [
     "{% for tag in item.tags %}{{ loop.index }}: {{ tag }}{% if not loop.last %}, {% endif %}{% else %}none{% endfor %}",
     "{% set n = item.gold * 2 - 1 %}{{ n }}{{ ' and more' if n > 3 else '' }}",
     "{{ item.question ~ item.gold }}",
-    "{{ item.tags | first }}{{ item.tags[0] }}",
+    "{{ item.tags | first }}",
     "{% if item.question == 'x' or item.gold >= 3 and not item.gold < 2 %}{{ -item.gold }}{% endif %}",
     r"{% raw %}\frac{{a}}{b}{% endraw %}",
 ]
@@ -113,7 +89,32 @@ RIGHT = [
 @pytest.mark.parametrize("template", RIGHT)
 def test_what_passes_the_check_renders(template: str) -> None:
     assert check(template) == []
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined)
-    environment.filters |= {"strip": str.strip, "before": lambda text, mark: text.partition(mark)[0]}
     item = {"question": "Why?", "gold": 4, "tags": ["a", "b"]}
-    assert environment.from_string(template).render(item=item)
+    assert TemplateSet({"t": template}).render("t", item=item)
+
+
+def test_a_text_is_analysed_once_for_the_types_of_its_names() -> None:
+    text = "{{ item.question }} seen before"
+    check(text)
+    before = _analyse.cache_info()
+    check(text)
+    assert _analyse.cache_info().hits == before.hits + 1
+    problems = Problems()
+    check_template(make_text(text), {"item": NUMBER}, problems, "the test")
+    assert [found.id for found in problems.found] == ["unknown-field"]
+
+
+def test_checking_templates_needs_no_template_engine() -> None:
+    code = """
+import sys
+from exgrpo_compiler.pipeline import check_spec
+from exgrpo_compiler.source import Source
+
+text = '''exg 1
+dataset rows { source = jsonl("rows.jsonl"); split all = 100%; field question: text }
+dialogue d(item: rows) { user = "{{ item.question }}"; assistant final }
+'''
+assert not check_spec(Source("s", text, "s"), lambda *_: None).diagnostics
+assert "jinja2" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
