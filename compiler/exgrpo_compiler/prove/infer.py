@@ -1,0 +1,335 @@
+"""Interval inference: what every node of a reward can come to, over all rows, rollouts and judges.
+
+One pass in evaluation order computes each node from its arguments. Two things make it see what arguments have in common: the
+branches of an `if` and the members of a `where` are computed under their condition, and nodes of few values that a term uses more than
+once are tried value by value. Both are bounded by a budget of computed nodes; past it, the answer is wider, never wrong.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from exgrpo_artifact.graph import RewardGraph
+from exgrpo_compiler.prove.facts import Facts
+from exgrpo_compiler.prove.interval import (
+    ANY_TEXT,
+    ANYTHING,
+    COUNT,
+    EMPTY,
+    NONE,
+    ONE,
+    ZERO,
+    Interval,
+    Nodes,
+    join,
+    make_empty,
+    make_list,
+    make_literal,
+    make_set,
+    make_texts,
+    meet,
+    with_gaps,
+)
+from exgrpo_compiler.prove.interval_aggregates import Members, aggregate
+from exgrpo_compiler.prove.interval_functions import Call, apply_call
+from exgrpo_compiler.prove.interval_operators import (
+    OPERATORS,
+    apply_operator,
+    can_be_false,
+    can_be_true,
+    decide,
+    may_refuse,
+    negate,
+)
+from exgrpo_compiler.prove.plan import OUTSIDE, Plan
+from exgrpo_compiler.prove.refine import Overrides, Truth, refine
+
+_BUDGET: Final = 600
+"""Nodes that are computed again under assumptions, in one inference."""
+_MAX_CASES: Final = 64
+_MAX_SPLIT: Final = 16
+"""Values of a node up to which they are tried one by one."""
+_MAX_DEPTH: Final = 4
+"""Conditions within conditions up to which branches are computed under all of them."""
+_MAX_ROUNDS: Final = 3
+
+Values = list[Interval]
+
+
+def infer(
+    graph: RewardGraph, facts: Facts | None = None, assume: Mapping[str, Interval] | None = None
+) -> Mapping[str, Interval]:
+    """The interval of each node by id.
+
+    Args:
+        graph: a reward; it may stand for any task that trains by it.
+        facts: what is known of its rows and rollouts.
+        assume: nodes with what they are taken to be at the rollout (and turn) that is looked at; other rollouts of its group are free.
+    """
+    inference = Inference(graph, facts or Facts())
+    return inference.assume(assume) if assume else inference.intervals
+
+
+class Inference:
+    """Inference over one graph, for several questions about it."""
+
+    def __init__(self, graph: RewardGraph, facts: Facts) -> None:
+        self.plan = Plan(graph)
+        self.facts = facts
+        self._budget = _BUDGET
+        self._caps: Overrides = {}
+        self._values = self._solve()
+
+    @property
+    def intervals(self) -> Mapping[str, Interval]:
+        """The interval of each node by id."""
+        return self._name(self._values)
+
+    def assume(self, assumed: Mapping[str, Interval]) -> Mapping[str, Interval]:
+        """The intervals where these nodes are within these intervals; all empty where they cannot be."""
+        self._budget = _BUDGET
+        overrides = {
+            at: meet(self._values[at], one)
+            for node, one in assumed.items()
+            if (at := self.plan.index.get(node)) is not None
+        }
+        values = self._recompute(range(self.plan.size), overrides, self._values, OUTSIDE, 0)
+        if values is None:
+            return dict.fromkeys(self.plan.index, EMPTY)
+        finest = min((self.plan.levels[at] for at in overrides), default=OUTSIDE)
+        return self._name(self._split(values, finest))
+
+    def compute_condition(self, condition: str) -> tuple[Interval, bool]:
+        """What a condition can be, and whether it may be met at all; for messages."""
+        one = self._values[self.plan.index[condition]]
+        return one, can_be_true(one)
+
+    def _name(self, values: Values) -> Mapping[str, Interval]:
+        return {node: values[at] for node, at in self.plan.index.items()}
+
+    # --- passes ---------------------------------------------------------------------------------------------
+
+    def _solve(self) -> Values:
+        members = {
+            arg for at, args in enumerate(self.plan.args) if self.plan.members[at] is not None for arg in args
+        }
+        for _ in range(_MAX_ROUNDS):
+            plain: Values = [ANYTHING] * self.plan.size
+            for at in range(self.plan.size):
+                one = self._compute(at, plain, OUTSIDE, 0)
+                plain[at] = meet(one, self._caps[at]) if at in self._caps else one
+            values = self._split(plain, OUTSIDE)
+            narrowed = {at: values[at] for at in members if values[at] != plain[at]}
+            if not narrowed:
+                break
+            self._caps.update(narrowed)
+        return values
+
+    def _recompute(
+        self, wanted: Iterable[int], overrides: Overrides, values: Values, finest: int, depth: int
+    ) -> Values | None:
+        """The values of all `wanted` nodes that see an override; None where the overrides cannot be."""
+        bits = 0
+        for at, one in overrides.items():
+            if one.is_empty and not one.missing and not one.failing:
+                return None
+            bits |= 1 << at
+            finest = min(finest, self.plan.levels[at])
+        found = values.copy()
+        for at, one in overrides.items():
+            found[at] = one
+        for at in wanted:
+            if at in overrides or not self.plan.same[at] & bits:
+                continue
+            self._budget -= 1
+            found[at] = meet(self._compute(at, found, finest, depth + 1), values[at])
+        return found
+
+    def _compute_under(
+        self, at: int, condition: int, truth: Truth, values: Values, finest: int, depth: int
+    ) -> Interval:
+        """A node where a condition is met, or unmet; empty where it cannot be."""
+        if self.plan.ops[at] == "const" or self._budget <= 0 or depth >= _MAX_DEPTH:
+            return values[at]
+        overrides = refine(self.plan, values, condition, truth)
+        if not overrides:
+            return values[at]
+        seen = self.plan.same[at]
+        wanted = [one for one in range(min(overrides), at + 1) if seen >> one & 1]
+        found = self._recompute(wanted, overrides, values, finest, depth)
+        return EMPTY if found is None else found[at]
+
+    # --- cases ----------------------------------------------------------------------------------------------
+
+    def _split(self, values: Values, finest: int) -> Values:
+        """The values, narrowed by trying the values of nodes that are used more than once."""
+        chosen = self._choose_splits(values)
+        if not chosen:
+            return values
+        columns = [_list_cases(values[at]) for at in chosen]
+        bits = sum(1 << at for at in chosen)
+        affected = [
+            at for at in range(self.plan.size) if self.plan.same[at] & bits and at not in chosen
+        ]
+        joined: dict[int, Interval] = {}
+        for case in itertools.product(*columns):
+            found = self._recompute(affected, dict(zip(chosen, case, strict=True)), values, finest, 0)
+            if found is None:
+                continue
+            for at in affected:
+                joined[at] = join(joined[at], found[at]) if at in joined else found[at]
+        narrowed = values.copy()
+        for at, one in joined.items():
+            narrowed[at] = meet(values[at], one)
+        return narrowed
+
+    def _choose_splits(self, values: Values) -> list[int]:
+        chosen: list[int] = []
+        bits, cases = 0, 1
+        for at, one in enumerate(values):
+            users = self.plan.users[at]
+            if users & (users - 1) == 0 or self.plan.ops[at] in ("const", "term"):
+                continue
+            if one.values is None or not 2 <= len(one.values) <= _MAX_SPLIT or self.plan.same[at] & bits:
+                continue
+            if not any((users & self.plan.same[root]).bit_count() > 1 for root in self.plan.roots):
+                continue
+            more = cases * len(_list_cases(one))
+            touched = sum(1 for seen in self.plan.same if seen & (bits | 1 << at))
+            if more > _MAX_CASES or more * touched > self._budget:
+                continue
+            chosen.append(at)
+            bits, cases = bits | 1 << at, more
+        return chosen
+
+    # --- nodes ----------------------------------------------------------------------------------------------
+
+    def _compute(self, at: int, values: Values, finest: int, depth: int) -> Interval:
+        """A node from its arguments, a term's failure replaced where the reward says by what."""
+        op = self.plan.ops[at]
+        args = self.plan.args[at]
+        if op in OPERATORS:
+            one = self._operate(at, op, args, values)
+        elif op == "if":
+            one = self._choose(at, values, finest, depth)
+        elif op == "aggregate":
+            one = self._aggregate(at, values, finest, depth)
+        elif op == "call":
+            call = Call(self.plan.ids[at], self.plan.params[at], self.facts.scales)
+            one = apply_call(call, [values[arg] for arg in args])
+        elif op in ("and", "or"):
+            one = decide(op, [values[arg] for arg in args], self.plan.ids[at])
+        elif op == "not":
+            one = negate(values[args[0]], self.plan.ids[at])
+        elif op == "default":
+            one = _fill(values[args[0]], values[args[1]])
+        else:
+            one = self._read_leaf(at, op, values)
+        if one.failing and self.plan.substitute is not None and self.plan.is_term(at):
+            return join(with_gaps(one, one.missing, NONE), make_set([self.plan.substitute]))
+        return one
+
+    def _operate(self, at: int, op: str, args: Sequence[int], values: Values) -> Interval:
+        if len(args) == 2 and args[0] == args[1] and op in _SELF and values[args[0]].kind == "number":
+            own = values[args[0]]
+            return with_gaps(_SELF[op], own.missing, own.failing) if not own.is_empty else own
+        return apply_operator(op, [values[arg] for arg in args], self.plan.ids[at])
+
+    def _choose(self, at: int, values: Values, finest: int, depth: int) -> Interval:
+        condition, then, otherwise = self.plan.args[at]
+        given = values[condition]
+        failing = given.failing | {self.plan.ids[at]} if may_refuse(given) else given.failing
+        result = EMPTY
+        if can_be_true(given):
+            result = self._compute_under(then, condition, "met", values, finest, depth)
+        if can_be_false(given) or given.missing:
+            result = join(
+                result, self._compute_under(otherwise, condition, "unmet", values, finest, depth)
+            )
+        return with_gaps(result, result.missing, result.failing | failing)
+
+    def _aggregate(self, at: int, values: Values, finest: int, depth: int) -> Interval:
+        args, members = self.plan.args[at], self.plan.members[at]
+        fn, node = str(self.plan.params[at]["fn"]), self.plan.ids[at]
+        if members is None:
+            return _aggregate_list(fn, values[args[0]], node)
+        if finest <= members:
+            # What is assumed of one place holds for that member only: the value stays what it is without assumptions.
+            return values[at]
+        value, where = values[args[0]], ONE
+        if len(args) > 1:
+            where = values[args[1]]
+            value = self._compute_under(args[0], args[1], "met", values, finest, depth)
+        if members == 0:
+            turns = self.facts.count_probes(self._get_scenario(values))
+            low, high = (0 if self.facts.may_leave_out_turns else turns.low), turns.high
+        else:
+            low, high = 1, self.facts.max_rollouts
+        return aggregate(fn, node, Members(value, where, low, high))
+
+    def _get_scenario(self, values: Values) -> Interval:
+        return values[self.plan.scenario] if self.plan.scenario is not None else ANY_TEXT
+
+    def _read_leaf(self, at: int, op: str, values: Values) -> Interval:
+        node: Nodes = frozenset({self.plan.ids[at]})
+        if op == "const":
+            value = self.plan.params[at]["value"]
+            return make_literal(value) if value is not None else make_empty(node)
+        if op == "item":
+            return self.facts.get_field(str(self.plan.params[at]["field"]))
+        if op == "turn":
+            return with_gaps(ANY_TEXT, node if self.facts.may_leave_out_turns else NONE, NONE)
+        if op == "scenario":
+            return make_texts(self.facts.scenarios or None)
+        if op == "tokens":
+            return COUNT
+        if op == "num_turns":
+            return self.facts.count_turns(self._get_scenario(values))
+        if op == "list":
+            args = [values[arg] for arg in self.plan.args[at]]
+            element = None
+            for arg in args:
+                element = arg if element is None else join(element, arg)
+            missing = frozenset[str]().union(*(arg.missing for arg in args))
+            failing = frozenset[str]().union(*(arg.failing for arg in args))
+            return with_gaps(make_list(element and with_gaps(element, NONE, NONE)), missing, failing)
+        return with_gaps(ANYTHING, node, node)
+
+
+def _fill(one: Interval, otherwise: Interval) -> Interval:
+    if not one.missing:
+        return one
+    return join(with_gaps(one, NONE, one.failing), otherwise)
+
+
+def _aggregate_list(fn: str, one: Interval, node: str) -> Interval:
+    element = one.element if one.kind == "list" and one.element is not None else ANYTHING
+    result = aggregate(fn, node, Members(element, ONE, 0, math.inf))
+    refusal = {node} if one.kind != "list" and not one.is_empty else frozenset[str]()
+    result = with_gaps(result, result.missing | one.missing, result.failing | one.failing | refusal)
+    return make_empty(result.missing, result.failing) if one.is_empty else result
+
+
+def _list_cases(one: Interval) -> list[Interval]:
+    """Each value by itself, and all gaps as one case."""
+    if one.kind == "text":
+        cases = [make_texts([value]) for value in one.values or ()]
+    else:
+        cases = [make_set([value]) for value in one.values or ()]
+    return [*cases, make_empty(one.missing, one.failing)] if one.missing or one.failing else cases
+
+
+_SELF: Final[Mapping[str, Interval]] = {
+    "sub": ZERO,
+    "eq": ONE,
+    "le": ONE,
+    "ge": ONE,
+    "ne": ZERO,
+    "lt": ZERO,
+    "gt": ZERO,
+}
+"""Operators of a number and itself."""
+
