@@ -5,7 +5,7 @@ from __future__ import annotations
 from exgrpo_compiler.ast import Decl, ExpectStmt
 from exgrpo_compiler.check.context import Context
 from exgrpo_compiler.check.forms import sort_statements
-from exgrpo_compiler.check.test_expects import Expecting, check_condition
+from exgrpo_compiler.check.test_expects import Expecting, check_condition, find_rewards
 from exgrpo_compiler.check.test_rollouts import check_group, check_item
 from exgrpo_compiler.checked_tests import CheckedExpect, CheckedTest, list_terms
 from exgrpo_compiler.diagnostics import Label
@@ -35,7 +35,13 @@ def check_test(context: Context, decl: Decl) -> CheckedTest | None:
         expect for statement in statements if (expect := _check_expect(context, statement, count)) is not None
     )
     rewards = tuple(dict.fromkeys(key for expect in expects for key, _ in list_terms(expect.condition)))
-    if not rewards or not _verify_one_dialogue(context, expects, rewards):
+    if rewards and not _verify_one_dialogue(context, expects, rewards):
+        return None
+    at = Expecting(context, count)
+    rewards = rewards or tuple(
+        dict.fromkeys(key for statement in statements for key in find_rewards(at, statement.condition))
+    )
+    if not rewards:
         return None
     checked: list[CheckedReward] = [context.known[key] for key in rewards]
     dialogue, dataset = context.known.get(checked[0].dialogue), context.known.get(checked[0].dataset)

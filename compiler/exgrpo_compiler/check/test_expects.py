@@ -8,7 +8,7 @@ from exgrpo_compiler.check.constants import read_constant
 from exgrpo_compiler.check.context import Context, find_declaration
 from exgrpo_compiler.checked_tests import Operand
 from exgrpo_compiler.ir import CheckedReward
-from exgrpo_compiler.program import ModuleAlias
+from exgrpo_compiler.program import Key, ModuleAlias
 from exgrpo_compiler.units import describe_unit
 
 _AGGREGATES = ("mean", "max", "min", "count", "any", "all")
@@ -45,6 +45,24 @@ def check_condition(at: Expecting, expr: Expr) -> Operand | None:
         _report_form(at, expr)
         return None
     return value
+
+
+def find_rewards(at: Expecting, expr: Expr) -> list[Key]:
+    """Rewards that an expectation names, also where it cannot be read; says nothing of what it does not find."""
+    match expr:
+        case Attribute(value=Ref() as owner):
+            key = at.context.program.find(at.context.module, owner.name)
+            is_one = isinstance(key, Key) and isinstance(at.context.known.get(key), CheckedReward)
+            return [key] if is_one and isinstance(key, Key) else []
+        case Compare(operands=parts) | ListExpr(items=parts):
+            return [key for part in parts for key in find_rewards(at, part)]
+        case Binary(left=left, right=right):
+            return [*find_rewards(at, left), *find_rewards(at, right)]
+        case Unary(value=value):
+            return find_rewards(at, value)
+        case Call(arguments=arguments):
+            return [key for argument in arguments for key in find_rewards(at, argument.value)]
+    return []
 
 
 def check_operand(at: Expecting, expr: Expr) -> Operand | None:
@@ -111,7 +129,10 @@ def _check_list(at: Expecting, expr: ListExpr) -> Operand | None:
     wrong = next((part for part in known if part.op != "number"), None)
     if wrong is not None:
         at.context.problems.error(
-            "type-mismatch", wrong.span, "A value of such a list is a number, or `_` where there is none."
+            "type-mismatch",
+            wrong.span,
+            "A value of such a list is a number, or `_` where there is none.",
+            hint=_HINT,
         )
         return None
     if at.num_rollouts is not None and len(known) != at.num_rollouts:

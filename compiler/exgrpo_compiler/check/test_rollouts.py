@@ -166,9 +166,12 @@ class _Reader:
             return None
         texts = constant.value if isinstance(constant.value, list) else [constant.value]
         if not all(isinstance(text, str) for text in texts) or isinstance(constant.value, list) != in_loop:
-            due = "a list of texts" if in_loop else "one text"
+            due, example = ("a list of texts", '["…", "…"]') if in_loop else ("one text", '"…"')
             self.context.problems.error(
-                "type-mismatch", entry.value.span, f"What turn `{name}` says is {due}."
+                "type-mismatch",
+                entry.value.span,
+                f"What turn `{name}` says is {due}.",
+                hint=f"write {name}: {example}",
             )
             return None
         return tuple(texts) if in_loop else texts[0]
@@ -237,7 +240,8 @@ class _Reader:
         return found
 
     def _report_missing(self, span: Span, name: str, call: Typed, num_asked: int) -> None:
-        shown = "[" + ", ".join(["3"] * num_asked) + "]" if call.level == "turn" else "3"
+        one = "true" if call.params["fn"] == "judge.same" else "3"
+        shown = "[" + ", ".join([one] * num_asked) + "]" if call.level == "turn" else one
         self.context.problems.error(
             "missing-judgement",
             span,
@@ -253,6 +257,7 @@ class _Reader:
                     "type-mismatch",
                     entry.value.span,
                     f"`{entry.key.text}` asks about each turn inside `for`, so a test gives a list of answers.",
+                    hint=f"write {entry.key.text}: [3, 4], one answer for each probe",
                 )
                 return ()
             items = entry.value.items
@@ -260,7 +265,8 @@ class _Reader:
             self.context.problems.error(
                 "value-count-mismatch",
                 entry.value.span,
-                f"The judge is asked {num_asked} times, and here are {len(items)} answers.",
+                f"The judge is asked {_count(num_asked, 'time')}, and here {_are(len(items), 'answer')}.",
+                hint="it is asked about each turn inside `for` once",
             )
             return ()
         return tuple(self._read_answer(item, entry.key.text, call) for item in items)
@@ -279,9 +285,20 @@ class _Reader:
         if isinstance(constant.value, bool) or constant.value in (0, 1):
             return bool(constant.value)
         self.context.problems.error(
-            "type-mismatch", expr.span, f"What `{call.params['fn']}` answers is true or false."
+            "type-mismatch",
+            expr.span,
+            f"What `{call.params['fn']}` answers is true or false.",
+            hint=f"write {name}: true",
         )
         return None
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _are(number: int, noun: str) -> str:
+    return f"{'is' if number == 1 else 'are'} {_count(number, noun)}"
 
 
 # --- values -------------------------------------------------------------------------------------------------
@@ -305,7 +322,10 @@ def _read_value(context: Context, expr: Expr, type_: Type, what: str) -> Any:
         return None
     if not _has_type(constant.value, type_) or constant.unit is not None:
         context.problems.error(
-            "type-mismatch", expr.span, f"{what} of the row is {name_type(type_)}; this is {_name(constant)}."
+            "type-mismatch",
+            expr.span,
+            f"{what} of the row is {name_type(type_)}; this is {_name(constant)}.",
+            hint="a test's row has the types that the dataset's fields have",
         )
     return constant.value
 

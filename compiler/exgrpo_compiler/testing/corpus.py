@@ -1,7 +1,8 @@
 """Groups of rollouts on which a reward and its mutant are compared where no test tells them apart.
 
-Made from what the file's tests say, mixed anew, and from what they leave out: right, wrong, empty and missing turns, every scenario,
-counts of tokens around every number in the reward, every answer of a judge. Drawn from a fixed seed: the same file gives the same corpus.
+Made from what the file's tests say, mixed anew, and from what they leave out: right, wrong, empty and missing turns, every
+scenario, counts of tokens around every number in the reward, every answer of a judge. Drawn from a fixed seed: the same file
+gives the same corpus.
 """
 
 from __future__ import annotations

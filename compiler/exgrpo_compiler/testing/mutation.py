@@ -1,8 +1,8 @@
 """Which mutants of a file's rewards its tests notice.
 
 A mutant is noticed when a test that passes on the reward fails on it. One that no test notices is compared with the reward on
-the tests' own groups and on a generated corpus: where anything is paid otherwise, a test is missing; where nothing ever is, the mutant may well
-be the same reward, and it is listed apart as one that could not be told from it.
+the tests' own groups and on a generated corpus: where anything is paid otherwise, a test is missing; where nothing ever is, the
+mutant may well be the same reward, and it is listed apart as one that could not be told from it.
 """
 
 from __future__ import annotations
