@@ -47,7 +47,7 @@ def test_the_reward_of_the_paper_gives_what_its_test_block_expects() -> None:
 
 
 def test_terms_keep_the_order_of_the_text_and_total_is_last() -> None:
-    reward = compile_terms("total = b\nb = a + 1\na = 1")
+    reward = compile_terms("total = b\nb = a + 1\na = matches(d.final, item.gold)")
     assert reward.terms == ("b", "a", "total")
     assert reward.result == "total"
 
@@ -69,9 +69,9 @@ def test_a_term_that_is_just_another_term_is_that_term() -> None:
 
 
 def test_a_term_used_twice_is_drawn_once() -> None:
-    reward = compile_terms("toss = bernoulli(0.5)\ntotal = toss - toss")
+    reward = compile_terms("toss = bernoulli(0.5)\nzero = toss - toss\ntotal = toss")
     scores = evaluate_reward(reward, {}, [roll("full", "x", seed=seed) for seed in range(40)])
-    assert set(scores.totals) == {0}
+    assert set(scores.terms["zero"]) == {0}
     assert set(scores.terms["toss"]) == {0, 1}
 
 
@@ -100,14 +100,14 @@ def test_a_term_used_twice_is_drawn_once() -> None:
     ],
 )
 def test_an_expression_means_what_it_says(total: str, expected: float) -> None:
-    reward = compile_terms(f"total = {total}", range_="-10..10")
+    reward = compile_terms(f"x = {total}\ntotal = matches(d.final, item.gold)", range_="-10..10")
     rollout = roll("full", "it is 4", ("one two", "one"), tokens=10)
     scores = evaluate_reward(reward, {"gold": 4, "level": "hard"}, [rollout])
-    assert scores.totals == (pytest.approx(expected),)
+    assert scores.terms["x"] == (pytest.approx(expected),)
 
 
 def test_a_failure_policy_is_kept() -> None:
-    reward = compile_terms("on_failure = value(-1)\ntotal = 1")
+    reward = compile_terms("on_failure = value(-1)\ntotal = matches(d.final, item.gold)")
     assert (reward.on_failure.action, reward.on_failure.value) == ("value", -1)
 
 

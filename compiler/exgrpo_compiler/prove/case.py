@@ -62,7 +62,7 @@ def build_cases(program: Program, checked: CheckedProgram) -> Cases:
         for key, task in tasks.items()
         if isinstance(task, CheckedTask)
         for stage in task.stages
-        if stage.kind == "grpo"
+        if stage.kind == "grpo" and "reward" in stage.settings
     ]
     wanted = dict.fromkeys(key for key in program.keys_of("reward") if key.module == program.entry)
     wanted.update(dict.fromkeys(stage.settings["reward"] for _, _, stage in stages))
@@ -112,6 +112,6 @@ def _find_score_term(task: CheckedTask, reward: Key) -> str | None:
     terms = [
         str(stage.settings["term"])
         for stage in task.stages
-        if stage.kind == "evaluate" and stage.settings["reward"] == reward
+        if stage.kind == "evaluate" and stage.settings.get("reward") == reward
     ]
     return terms[0] if terms else None

@@ -17,9 +17,10 @@ from exgrpo_compiler.diagnostics import Diagnostic, Label
 from exgrpo_compiler.prove.advantages import centre_totals
 from exgrpo_compiler.prove.atoms import Anatomy
 from exgrpo_compiler.prove.case import TrainCase
-from exgrpo_compiler.prove.groups import list_groups
+from exgrpo_compiler.prove.groups import list_groups, list_rows, list_trained
 from exgrpo_compiler.prove.memo import remember
-from exgrpo_compiler.prove.model import FAILED, Bound, Kind, RewardModel
+from exgrpo_compiler.prove.model import FAILED, Bound, RewardModel
+from exgrpo_compiler.prove.no_signal import has_no_signal
 from exgrpo_compiler.prove.summands import Part, compute_part, iterate_parts
 from exgrpo_compiler.prove.training import Training, build_training
 from exgrpo_compiler.prove.wordings import format_figure, name_part
@@ -27,7 +28,6 @@ from exgrpo_compiler.prove.worlds import Sampling, list_kinds
 
 NUM_KINDS = 12
 """Kinds of rollouts for each scenario."""
-NUM_ROWS = 3
 TOLERANCE = 1e-9
 
 Effect = Literal["dead", "erased", "reversed"]
@@ -136,7 +136,7 @@ def _compare_scene(
 ) -> float | Literal[False] | None:
     """The a of T = a S + c inside this group; None where neither S nor T varies; False where there is no such a."""
     kinds = scene.bound.kinds
-    trained = [at for at, kind in enumerate(kinds) if kind.scenario in sampling.group and scene.counts[at]]
+    trained = list_trained(kinds, scene.counts, sampling)
     T = compute_part(part, scene.columns, scene.bound)
     gone = [compute_part(one, scene.columns, scene.bound) for one in removed]
     rows: list[tuple[float, float]] = []
@@ -190,24 +190,8 @@ def _iterate_scenes(model: RewardModel, sampling: Sampling) -> Iterator[Scene]:
                 yield Scene(bound, counts, columns, [float(t) if _is_number(t) else 0.0 for t in totals])
 
 
-def list_rows(anatomy: Anatomy) -> list[dict[str, float | None]]:
-    """Values of the atoms that belong to the row."""
-    own = [atom for atom in anatomy.atoms if atom.level == "const"]
-    if not own:
-        return [{}]
-    return [
-        {atom.id: atom.values[(at + n) % len(atom.values)] for n, atom in enumerate(own)}
-        for at in range(NUM_ROWS)
-    ]
-
-
 def _is_number(value: object) -> bool:
     return value is not FAILED and isinstance(value, int | float)
-
-
-def list_trained(kinds: Sequence[Kind], counts: Sequence[int], sampling: Sampling) -> list[int]:
-    """Places of the kinds that are in the group and trained."""
-    return [at for at, kind in enumerate(kinds) if kind.scenario in sampling.group and counts[at]]
 
 
 # --- words ------------------------------------------------------------------------------------------------
@@ -227,9 +211,10 @@ def _find_in(training: Training) -> list[DeadPart]:
 
 def prove_dead_bonus(training: TrainCase) -> Iterable[Diagnostic]:
     """`dead-bonus` of a stage that divides by the group's deviation."""
-    if training.stage.settings["scale"] != "group":
+    keyed = build_training(training)
+    if training.stage.settings["scale"] != "group" or has_no_signal(keyed):
         return
-    for found in _find_in(build_training(training)):
+    for found in _find_in(keyed):
         part = name_part(training.case, found.node)
         yield Diagnostic(
             "dead-bonus",

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from exgrpo_compiler.prove.atoms import Anatomy
 from exgrpo_compiler.prove.model import Kind
 from exgrpo_compiler.prove.worlds import MAX_PATTERNS, Sampling
 
 NUM_CHOSEN = 96
 """Groups that are looked at where there are too many for all."""
+NUM_ROWS = 3
+"""Rows that are looked at where the reward reads them."""
 NUM_MIXED = 6
 """Mixed groups that are looked at first: most claims about every group fail in one of them."""
 
@@ -71,3 +74,19 @@ def _choose_group(kinds: Sequence[Kind], sampling: Sampling, at: int) -> list[in
         for index in range(size):
             counts[own[(at * 7 + (index // run) * (1 + at // 3)) % len(own)]] += 1
     return counts
+
+
+def list_rows(anatomy: Anatomy) -> list[dict[str, float | None]]:
+    """Values of the atoms that belong to the row."""
+    own = [atom for atom in anatomy.atoms if atom.level == "const"]
+    if not own:
+        return [{}]
+    return [
+        {atom.id: atom.values[(at + n) % len(atom.values)] for n, atom in enumerate(own)}
+        for at in range(NUM_ROWS)
+    ]
+
+
+def list_trained(kinds: Sequence[Kind], counts: Sequence[int], sampling: Sampling) -> list[int]:
+    """Places of the kinds that are in the group and trained."""
+    return [at for at, kind in enumerate(kinds) if kind.scenario in sampling.group and counts[at]]

@@ -11,8 +11,7 @@ from typing import NamedTuple
 
 from exgrpo_compiler.diagnostics import Diagnostic, Label
 from exgrpo_compiler.prove.case import TrainCase
-from exgrpo_compiler.prove.dead_bonus import list_rows, list_trained
-from exgrpo_compiler.prove.groups import count_groups, list_groups
+from exgrpo_compiler.prove.groups import count_groups, list_groups, list_rows, list_trained
 from exgrpo_compiler.prove.memo import remember
 from exgrpo_compiler.prove.model import FAILED, Kind, RewardModel
 from exgrpo_compiler.prove.training import Training, build_training
@@ -146,7 +145,8 @@ def _bisect(measure: Callable[[float], float], below: float, above: float) -> fl
 
 
 @remember
-def _is_constant_in(training: Training) -> bool:
+def has_no_signal(training: Training) -> bool:
+    """Whether all advantages of the stage are 0."""
     return is_constant(training.model, training.sampling, training.baseline)
 
 
@@ -172,7 +172,7 @@ def prove_signal(training: TrainCase) -> Iterable[Diagnostic]:
         )
         if len(single) == len(group):
             return
-    if _is_constant_in(build_training(training)):
+    if has_no_signal(build_training(training)):
         case = training.case
         yield Diagnostic(
             "no-signal",
