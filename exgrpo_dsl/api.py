@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from exgrpo_artifact.storage import MANIFEST, REWARD
 from exgrpo_compiler.diagnostics import Diagnostic
-from exgrpo_compiler.pipeline import check_spec, compile_spec
+from exgrpo_compiler.pipeline import compile_spec
 from exgrpo_compiler.source import Source
+from exgrpo_dsl.checking import CheckSession
 from exgrpo_dsl.errors import UsageError
 from exgrpo_dsl.loading import UnreadableSpecError, load_module, read_source
 from exgrpo_runtime.run_dir import disk_boundary, read_json, write_text
@@ -34,11 +35,7 @@ def check_file(path: Path, *, overrides: Sequence[str] = ()) -> tuple[Diagnostic
     Raises:
         UsageError: there is no such file.
     """
-    try:
-        source = _read_spec(path)
-        return check_spec(source, load_module, overrides=overrides).diagnostics
-    except UnreadableSpecError as error:
-        return (error.diagnostic,)
+    return CheckSession().compute(str(path), overrides).diagnostics
 
 
 def compile_file(path: Path, *, task: str | None = None, overrides: Sequence[str] = ()) -> Compiled:

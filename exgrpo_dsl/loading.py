@@ -1,20 +1,27 @@
-"""Finding and reading `.exg` files: the one place where the language meets the disk."""
+"""Finding and reading `.exg` files: the one place where the language meets the disk.
+
+Plain `os.path`: `pathlib` costs a cold `check` a tenth of its time.
+"""
 
 from __future__ import annotations
 
 import errno
-from importlib import resources
-from pathlib import Path
+import os
+import stat
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from exgrpo_compiler.diagnostics import Diagnostic
 from exgrpo_compiler.source import Source, Span
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LIBRARIES = {"std": "exgrpo_specs.std"}
 """First part of a dotted module name -> the installed Python package that holds its files."""
 
 QUICKSTART = ("exgrpo_specs.quickstart", "word_problems.exg")
-
-
+SUFFIX = ".exg"
 MAX_BYTES = 16 << 20
 
 
@@ -28,28 +35,54 @@ class UnreadableSpecError(Exception):
 
 def find_quickstart() -> Path:
     """Path of the embedded default spec."""
+    from pathlib import Path
+
     package, name = QUICKSTART
-    return Path(str(resources.files(package).joinpath(name)))
+    return Path(_find_package(package)) / name
 
 
-def read_source(path: Path, *, module: str | None = None) -> Source:
-    """The file as a Source. `module` is its name in the artifact; by default the file's own name.
+def find_specs(paths: list[str]) -> list[str]:
+    """The files as given, and for a directory every `.exg` file below it, sorted; each once."""
+    found: dict[str, None] = {}
+    for path in paths:
+        if not os.path.isdir(path):
+            found[path] = None
+            continue
+        for folder, folders, names in os.walk(path):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            found.update(
+                dict.fromkeys(os.path.join(folder, name) for name in sorted(names) if name.endswith(SUFFIX))
+            )
+    return list(found)
+
+
+def read_bytes(path: str) -> bytes:
+    """The bytes of a spec.
 
     Raises:
         OSError: as the system says, or the file is none that could be a spec.
-        UnreadableSpecError: the file is not UTF-8.
     """
-    if path.exists() and not path.is_dir() and not path.is_file():
+    status = os.stat(path)
+    # Looked at before it is opened: to open a pipe would wait for its other end.
+    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
         raise OSError(errno.EINVAL, "it is no regular file")
-    if path.is_file() and path.stat().st_size > MAX_BYTES:
+    if status.st_size > MAX_BYTES:
         raise OSError(errno.EFBIG, f"it is larger than {MAX_BYTES >> 20} MiB, which no spec is")
-    raw = path.read_bytes()
-    name = str(path)
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def decode_source(name: str, raw: bytes, module: str) -> Source:
+    """The bytes as a Source, line breaks as LF.
+
+    Raises:
+        UnreadableSpecError: they are not UTF-8.
+    """
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         good = raw[: error.start].decode("utf-8", errors="replace")
-        source = Source(name, good + "\ufffd", module or path.name)
+        source = Source(name, good + "\ufffd", module)
         raise UnreadableSpecError(
             Diagnostic(
                 "not-utf8",
@@ -59,21 +92,44 @@ def read_source(path: Path, *, module: str | None = None) -> Source:
                 hint="save the file as UTF-8",
             )
         ) from error
-    return Source(name, text.replace("\r\n", "\n"), module or path.name)
+    return Source(name, text.replace("\r\n", "\n"), module)
 
 
-def load_module(target: str, importer: Source) -> Source | None:
-    """The Source that `use target` in `importer` means, or None where there is none.
+def read_source(path: str | Path, *, module: str | None = None) -> Source:
+    """The file as a Source. `module` is its name in the artifact; by default the file's own name.
+
+    Raises:
+        OSError: as the system says, or the file is none that could be a spec.
+        UnreadableSpecError: the file is not UTF-8.
+    """
+    name = str(path)
+    return decode_source(name, read_bytes(name), module or os.path.basename(name))
+
+
+def find_module(target: str, importer: str) -> str | None:
+    """Where the file that `use target` means would be, whether it is there or not; None where no library has the name.
 
     A target that ends in `.exg` is a path relative to the importing file; any other is a dotted module of an installed
     library.
     """
-    if target.endswith(".exg"):
-        path = Path(importer.name).parent / target
-        return read_source(path, module=target.removeprefix("./")) if path.is_file() else None
+    if target.endswith(SUFFIX):
+        return os.path.normpath(os.path.join(os.path.dirname(importer), target))
     library, _, rest = target.partition(".")
     package = LIBRARIES.get(library)
     if package is None or not rest:
         return None
-    path = Path(str(resources.files(package).joinpath(*rest.split(".")[:-1], rest.split(".")[-1] + ".exg")))
-    return read_source(path, module=target) if path.is_file() else None
+    return os.path.join(_find_package(package), *rest.split(".")) + SUFFIX
+
+
+def load_module(target: str, importer: Source) -> Source | None:
+    """The Source that `use target` in `importer` means, or None where there is none."""
+    path = find_module(target, importer.name)
+    if path is None or not os.path.isfile(path):
+        return None
+    return read_source(path, module=target.removeprefix("./"))
+
+
+def _find_package(name: str) -> str:
+    package = import_module(name)
+    assert package.__file__ is not None, f"{name} is an ordinary package"
+    return os.path.dirname(package.__file__)

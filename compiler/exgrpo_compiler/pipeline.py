@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from exgrpo_compiler.ast import SpecFile
 from exgrpo_compiler.check.program import check_program
+from exgrpo_compiler.check.secrets import check_secrets
 from exgrpo_compiler.diagnostics import Diagnostic, Outcome, has_errors, suggest_name
 from exgrpo_compiler.emit import ArtifactFiles, emit_artifact
 from exgrpo_compiler.ir import CheckedProgram
@@ -22,6 +24,10 @@ from exgrpo_compiler.source import Source, Span
 __all__ = ["ArtifactFiles", "CheckedSpec", "Load", "check_spec", "compile_spec"]
 
 
+Parse = Callable[[Source], Outcome[SpecFile]]
+"""How a file is parsed: `parse_spec`, or what remembers its results."""
+
+
 class CheckedSpec(NamedTuple):
     """A checked program and what was changed from outside."""
 
@@ -30,17 +36,20 @@ class CheckedSpec(NamedTuple):
     turned_off: tuple[str, ...]
 
 
-def check_spec(source: Source, load: Load, *, overrides: Sequence[str] = ()) -> Outcome[CheckedSpec]:
+def check_spec(
+    source: Source, load: Load, *, overrides: Sequence[str] = (), parse: Parse = parse_spec
+) -> Outcome[CheckedSpec]:
     """Everything up to and including the checks. The value may hold broken declarations: look at the diagnostics."""
-    resolved = resolve_program(source, load, parse_spec)
+    resolved = resolve_program(source, load, parse)
     if resolved.value is None:
         return Outcome(None, resolved.diagnostics)
     changed = apply_overrides(resolved.value, overrides, parse_expression)
     assert changed.value is not None
     checked = check_program(changed.value.program, changed.value.terms_off, resolved.value)
     assert checked.value is not None
+    secrets = check_secrets(checked.value, changed.value.program)
     proved = prove_program(changed.value.program, checked.value)
-    diagnostics = _merge(resolved.diagnostics, changed.diagnostics, checked.diagnostics, proved)
+    diagnostics = _merge(resolved.diagnostics, changed.diagnostics, checked.diagnostics, secrets, proved)
     reported = apply_silences([module.spec for module in resolved.value.modules.values()], diagnostics)
     return Outcome(CheckedSpec(checked.value, tuple(overrides), changed.value.turned_off), reported)
 

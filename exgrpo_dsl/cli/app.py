@@ -25,7 +25,9 @@ EXIT_USAGE = 2
 EXIT_BUG = 70
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(__version__, prog_name="exgrpo")
 def cli() -> None:
     """Declare probes, dialogues and rewards; compile them; distil a student with them.
@@ -55,27 +57,32 @@ def run_command(arguments: list[str] | None = None) -> int:
     except click.ClickException as error:
         error.show()
         return EXIT_USAGE
-    except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_USAGE
     except (KeyboardInterrupt, click.Abort):
         print("interrupted", file=sys.stderr)
         return EXIT_INTERRUPTED
-    except BrokenPipeError:
+    except Exception as error:
+        return tell_failure(error)
+    return result if isinstance(result, int) else 0
+
+
+def tell_failure(error: Exception) -> int:
+    """Tells what went wrong on stderr; gives the exit code."""
+    if isinstance(error, UsageError):
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    if isinstance(error, BrokenPipeError):
         # The reader went away (`exgrpo check … | head`): nothing is left to tell it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except ExgrpoError as error:
+    if isinstance(error, ExgrpoError) and not isinstance(error, InternalError):
         _show_trace()
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    except Exception as error:
-        if was_interrupted():  # a library caught the KeyboardInterrupt and raised something of its own
-            print("interrupted", file=sys.stderr)
-            return EXIT_INTERRUPTED
-        _report_bug(error)
-        return EXIT_BUG
-    return result if isinstance(result, int) else 0
+    if was_interrupted():  # a library caught the KeyboardInterrupt and raised something of its own
+        print("interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    _report_bug(error)
+    return EXIT_BUG
 
 
 def _report_bug(error: Exception) -> None:
