@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest -q
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check golden fuzz bench clean
+.PHONY: help demo test test-slow check golden docs fuzz bench clean
 
 help: ## list the entry points
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -33,6 +33,9 @@ check: $(VENV)/.dev ## lint, format, types, import layers
 
 golden: $(VENV)/.dev ## rewrite the expected diagnostics of tests/golden; read the diff before you commit it
 	UPDATE_GOLDEN=1 $(PYTEST) tests/test_golden.py
+
+docs: $(VENV)/.dev ## write the pages under docs/ that are made from the program
+	$(BIN)/python scripts/build_docs.py
 
 fuzz: $(VENV)/.dev ## property tests with many more examples
 	$(PYTEST) -n $(WORKERS) -m hypothesis --hypothesis-profile=fuzz tests

@@ -14,6 +14,7 @@ from exgrpo_compiler.pipeline import check_spec
 from exgrpo_compiler.render import render_human
 from exgrpo_compiler.source import Source
 from exgrpo_dsl.loading import load_module
+from scripts.build_docs import build_diagnostics, write_files
 from tests.support.data import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -71,3 +72,23 @@ def test_options_that_the_method_page_names_exist(stage: type) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_no_placeholder_is_left(page: Path) -> None:
     assert re.findall(r"^@[A-Z]+@$", page.read_text("utf-8"), re.MULTILINE) == []
+
+
+def test_the_pages_of_the_diagnostics_are_those_of_the_registry() -> None:
+    """`make docs` writes them."""
+    directory = ROOT / "docs" / "diagnostics"
+    written = {path.name: path.read_text("utf-8") for path in directory.iterdir()}
+    assert written == build_diagnostics()
+
+
+def test_the_silence_that_the_index_shows_silences() -> None:
+    (spec,) = find_blocks(ROOT / "docs" / "diagnostics" / "README.md", "exg")
+    assert check_text(spec) == ()
+    without = "\n".join(line for line in spec.split("\n") if "allow:" not in line)
+    assert [found.id for found in check_text(without)] == ["name-style"]
+
+
+def test_a_page_that_is_left_over_is_removed(tmp_path: Path) -> None:
+    (tmp_path / "old.md").write_text("old")
+    write_files(tmp_path, {"new.md": "new"})
+    assert [path.name for path in tmp_path.iterdir()] == ["new.md"]

@@ -95,6 +95,24 @@ def build_link(id_: str) -> str:
     return f"{DOCS}/{id_}.md"
 
 
+def convert_page(page: Page) -> dict[str, object]:
+    """A page as plain values, for JSON."""
+    return {
+        "id": page.id,
+        "severity": page.severity,
+        "summary": page.summary,
+        "what": page.what,
+        "why": page.why,
+        "example": _convert_sample(page.example),
+        "fix": _convert_sample(page.fix),
+        "url": build_link(page.id),
+    }
+
+
+def _convert_sample(sample: Sample) -> dict[str, object]:
+    return {"spec": sample.spec, "files": dict(sample.files), "commands": sample.commands.splitlines()}
+
+
 def read_page(id_: str, text: str) -> Page:
     """The parts of a page.
 

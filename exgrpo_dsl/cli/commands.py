@@ -14,6 +14,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "test": "exgrpo_dsl.cli.test:test",
     "run": "exgrpo_dsl.cli.run:run",
     "report": "exgrpo_dsl.cli.report:report",
+    "explain": "exgrpo_dsl.cli.explain:explain",
     "doctor": "exgrpo_dsl.cli.doctor:doctor",
 }
 """Name -> module and click command in it, in the order of `exgrpo --help`."""

@@ -2,36 +2,14 @@
 
 from __future__ import annotations
 
-import ast
-import re
-from pathlib import Path
-
 import pytest
 
-import exgrpo_compiler
 from exgrpo_compiler.hints import GENERAL_HINTS, find_hint
 from tests.support.compiling import GSM8K, build_reward_spec, check
+from tests.support.pages import find_raised_ids
 
-REPORTERS = {"error", "warning", "unknown", "report", "report_double", "Diagnostic"}
-"""Functions whose first arguments hold the id of a diagnostic."""
-ID = re.compile(r"[a-z]+(?:-[a-z]+)+")
 HEAD = 'exg 1\nuse "./base.exg".{rows, poems, student, tutor, ask, lesson, score, why}\n'
 GROUP = "grpo(lesson, reward: score, steps: 1, group: { full: 2, partial: 2 }"
-
-
-def find_raised_ids() -> set[str]:
-    """Ids of the diagnostics in the compiler's source."""
-    found = set()
-    for path in Path(exgrpo_compiler.__file__).parent.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if not isinstance(node, ast.Call):
-                continue
-            function = node.func
-            name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-            parts = [part for each in node.args[:2] for part in ast.walk(each)] if name in REPORTERS else []
-            texts = [part.value for part in parts if isinstance(part, ast.Constant)]
-            found |= {text for text in texts if isinstance(text, str) and ID.fullmatch(text)}
-    return found
 
 
 def test_every_diagnostic_has_a_general_hint() -> None:
