@@ -1,0 +1,49 @@
+"""The formatter's promises over random specs: it settles at once, means the same, and keeps comments and strings."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, given, settings
+
+from exgrpo_compiler.diagnostics import has_errors
+from exgrpo_compiler.format.flat import WIDTH
+from exgrpo_compiler.format.formatting import format_source, list_comments, strip_spans
+from exgrpo_compiler.parse import parse_spec
+from exgrpo_compiler.source import Source
+from exgrpo_compiler.syntax import STRINGS
+from exgrpo_compiler.tokens import get_end, get_start, read_tokens
+from tests.support.specs import specs
+
+
+def make_source(text: str) -> Source:
+    return Source("spec.exg", text, "spec.exg")
+
+
+def list_strings(text: str) -> list[str]:
+    source = make_source(text)
+    return [
+        text[get_start(token) : get_end(token)]
+        for token in read_tokens(source).tokens
+        if token.type in STRINGS
+    ]
+
+
+def check_format(text: str) -> str:
+    """Formats a text without syntax errors, and holds every promise that is made for one."""
+    parsed = parse_spec(make_source(text))
+    assert not has_errors(parsed.diagnostics), parsed.diagnostics
+    once = format_source(make_source(text)).value
+    assert once is not None
+    twice = format_source(make_source(once)).value
+    assert twice == once
+    assert strip_spans(parse_spec(make_source(once)).value) == strip_spans(parsed.value)
+    assert list_comments(make_source(once)) == list_comments(make_source(text))
+    assert list_strings(once) == list_strings(text)
+    assert once.endswith("\n")
+    assert not once.endswith("\n\n")
+    return once
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(specs)
+def test_every_spec_keeps_its_meaning_its_comments_and_its_strings(text: str) -> None:
+    check_format(text)
