@@ -41,16 +41,21 @@ FILTERS = (
 class TemplateSet:
     """The templates of one artifact, each compiled at its first use."""
 
-    def __init__(self, prompts: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        prompts: Mapping[str, str],
+        wrap: Callable[[Callable[..., Any]], Callable[..., Any]] = lambda function: function,
+    ) -> None:
+        """Compiles nothing yet; `wrap` is put around every filter of the language."""
         self._prompts = prompts
         self._environment = _Environment(
             undefined=StrictUndefined, autoescape=False, keep_trailing_newline=False, finalize=_check_value
         )
         for name in FILTERS:
-            self._environment.filters[name] = _wrap_filter(name, FUNCTIONS[name])
+            self._environment.filters[name] = wrap(_wrap_filter(name, FUNCTIONS[name]))
         # Jinja sees calls and pipes apart; the language has one `declassify`.
-        self._environment.globals["declassify"] = FUNCTIONS["declassify"]
-        self._environment.filters["declassify"] = FUNCTIONS["declassify"]
+        self._environment.globals["declassify"] = wrap(FUNCTIONS["declassify"])
+        self._environment.filters["declassify"] = wrap(FUNCTIONS["declassify"])
         self._compiled: dict[str, Template] = {}
 
     def render(self, path: str, **values: Any) -> str:
