@@ -3,26 +3,73 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
-from exgrpo_artifact.record import Record, get_fields
-from exgrpo_compiler.ast import Assign, AssistantStep, Decl, Text, UserStep
+from exgrpo_artifact.record import Record
+from exgrpo_compiler.ast import (
+    Assign,
+    AssistantStep,
+    Attribute,
+    Decl,
+    Expr,
+    ForStep,
+    Name,
+    Ref,
+    Stmt,
+    Text,
+    UserStep,
+)
 from exgrpo_compiler.problems import Problems
+from exgrpo_compiler.program import Key, ModuleAlias, Program
 from exgrpo_compiler.source import Source, Span
 from exgrpo_compiler.template_words import make_span
 
 _TEMPLATE_KEYS = {"probes": "prompt", "dialogue": "system", "rubric": "text"}
+_STEPS = frozenset({UserStep, AssistantStep})
+_PLAIN = frozenset({str, int, float, bool, type(None), Source, Span, Name})
+"""Types of what holds no string of the spec."""
+_SUSPECT = re.compile(r"\{\{|@|[?&]\w|\\u")
+"""What a declaration's text has where one of its strings may be wrong."""
 _CREDENTIAL_URL = re.compile(
     r"[a-z][a-z0-9+.-]*://[^/\s@]*@|[?&](api_?key|key|token|access_token|secret|password)=[^&\s]",
     re.IGNORECASE,
 )
 
 
-def check_strings(decl: Decl, problems: Problems) -> None:
+def find_template_consts(program: Program) -> frozenset[Key]:
+    """The consts that stand for a template somewhere; their texts are checked as templates there."""
+    found: set[Key] = set()
+    for key, decl in program.decls.items():
+        template_key = _TEMPLATE_KEYS.get(decl.kind)
+        statements = decl.block.statements if template_key and decl.block is not None else ()
+        for value in _find_templates(statements, template_key or ""):
+            target: Key | ModuleAlias | None = None
+            if isinstance(value, Ref):
+                target = program.find(key.module, value.name)
+            elif isinstance(value, Attribute) and isinstance(value.value, Ref):
+                alias = program.find(key.module, value.value.name)
+                target = Key(alias.module, value.name.text) if isinstance(alias, ModuleAlias) else None
+            if isinstance(target, Key):
+                found.add(target)
+    return frozenset(found)
+
+
+def _find_templates(statements: Iterable[Stmt], template_key: str) -> Iterator[Expr]:
+    for statement in statements:
+        if (isinstance(statement, Assign) and statement.path[0].text == template_key) or isinstance(statement, UserStep) or (isinstance(statement, AssistantStep) and statement.value is not None):
+            yield statement.value
+        elif isinstance(statement, ForStep):
+            yield from _find_templates(statement.block.statements, template_key)
+
+
+def check_strings(decl: Decl, problems: Problems, *, is_template_const: bool = False) -> None:
     """Reports `template-in-string` and `secret-in-spec` in a declaration."""
+    if not _SUSPECT.search(decl.span.source.text, decl.span.start, decl.span.end):
+        return
     for text, is_template in _find_texts(decl, _TEMPLATE_KEYS.get(decl.kind, "")):
         at = text.value.find("{{")
-        if at >= 0 and not is_template:
+        if at >= 0 and not is_template and not is_template_const:
             problems.error(
                 "template-in-string",
                 make_span(text, at, 2),
@@ -39,20 +86,19 @@ def check_strings(decl: Decl, problems: Problems) -> None:
             )
 
 
-def _find_texts(node: object, template_key: str, is_template: bool = False) -> Iterator[tuple[Text, bool]]:
+def _find_texts(root: Record, template_key: str) -> Iterator[tuple[Text, bool]]:
     """Every string below a node, and whether it is the whole value of a template's place."""
-    if isinstance(node, Text):
-        yield node, is_template
-        return
-    if isinstance(node, Source | Span) or not isinstance(node, Record):
-        if isinstance(node, tuple):
-            for item in node:
-                yield from _find_texts(item, template_key)
-        return
-    for name in get_fields(type(node)):
-        value = getattr(node, name)
-        if isinstance(value, str | int | float | bool | Source | Span) or value is None:
-            continue
-        in_step = isinstance(node, UserStep | AssistantStep) and name == "value"
-        in_key = isinstance(node, Assign) and name == "value" and node.path[0].text == template_key
-        yield from _find_texts(value, template_key, is_template=in_step or in_key)
+    todo: list[tuple[Any, bool]] = [(root, False)]
+    while todo:
+        node, is_template = todo.pop()
+        kind = type(node)
+        if kind is Text:
+            yield node, is_template
+        elif kind is tuple:
+            todo.extend((item, False) for item in reversed(node) if type(item) not in _PLAIN)
+        else:
+            is_place = kind in _STEPS or (kind is Assign and node.path[0].text == template_key)
+            for name in reversed(kind.record_fields):
+                value = getattr(node, name)
+                if type(value) not in _PLAIN:
+                    todo.append((value, is_place and name == "value"))
