@@ -73,6 +73,7 @@ def same_answer(a: Answer, b: Answer, spec: AnswerSpec) -> bool:
 
     Raises:
         MissingDependencyError: `math.boxed` without math-verify.
+        UndecidedError: `math.boxed`, and they could not be compared within the limits of time and memory.
     """
     left, right = _canonicalize(a, spec), _canonicalize(b, spec)
     if left is None or right is None:
@@ -90,6 +91,7 @@ def answer_matches(text: str, gold: Answer, spec: AnswerSpec) -> bool:
 
     Raises:
         MissingDependencyError: `math.boxed` without math-verify.
+        UndecidedError: `math.boxed`, and they could not be compared within the limits of time and memory.
     """
     answer = extract_answer(text, spec)
     return answer is not None and same_answer(answer, gold, spec)

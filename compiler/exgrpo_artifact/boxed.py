@@ -1,22 +1,19 @@
 r"""The content of `\boxed{…}`, and whether two such contents are mathematically equal.
 
-Equality is math-verify's (symbolic, through sympy), so it needs the extra `math`.
+Equality is math-verify's (symbolic, through sympy), so it needs the extra `math`. What is equal as text or as plain numbers is told
+without it; all else is compared in a process that is killed when it takes too long.
 """
 
 from __future__ import annotations
 
-import logging
 import re
 from functools import lru_cache
-from typing import Any
 
-from exgrpo_artifact.errors import MissingDependencyError
+from exgrpo_artifact.errors import MissingDependencyError, UndecidedError
+from exgrpo_artifact.numbers import is_same_number, parse_number
 
 MAX_MATH = 1000
-"""Characters; a longer answer, like a costly one, equals its own text only."""
-
-_COSTLY = re.compile(r"\^ {0,3}\{? {0,3}[0-9]+ {0,3}\^|\^ {0,3}\{? {0,3}-?[0-9]{4}|[0-9]{3} {0,3}!|! {0,3}!")
-"""Towers of powers and large factorials, which sympy would work out digit by digit until memory ends."""
+"""Characters; a longer answer is compared as text only."""
 
 _BRACE = re.compile(r"\\(?:boxed|fbox) ?\{|\\[{}]|[{}]")
 
@@ -47,26 +44,49 @@ def is_same_math(answer: str, gold: str) -> bool:
 
     Raises:
         MissingDependencyError: math-verify is not installed.
+        UndecidedError: it took too long or too much memory to find out, or an expression has more than MAX_MATH
+            characters.
     """
-    parse, verify = _load_math_verify()
-    if answer.strip() == gold.strip():
+    require_math()
+    answer, gold = answer.strip(), gold.strip()
+    if answer == gold:
         return True
-    if max(len(answer), len(gold)) > MAX_MATH or _COSTLY.search(answer) or _COSTLY.search(gold):
-        return False
-    # Their time limits rest on signals, which work in no thread but the main one.
-    parsed = [parse(f"\\boxed{{{text}}}", parsing_timeout=None) for text in (gold, answer)]
-    return bool(all(parsed) and verify(*parsed, timeout_seconds=None))
+    if max(len(answer), len(gold)) > MAX_MATH:
+        raise UndecidedError(f"mathematical answers of more than {MAX_MATH} characters are not compared")
+    left, right = parse_number(answer), parse_number(gold)
+    if left is not None and right is not None:
+        return is_same_number(left, right)
+    verdict = _compare(answer, gold)
+    if isinstance(verdict, str):
+        raise UndecidedError(f"the comparison of two mathematical answers {verdict}")
+    return verdict
 
 
 @lru_cache(maxsize=1)
-def _load_math_verify() -> tuple[Any, Any]:
+def has_math() -> bool:
+    """Whether math-verify is installed; it is not imported."""
+    from importlib.util import find_spec
+
     try:
-        from math_verify import parse, verify
-    except ImportError as error:
+        return find_spec("math_verify") is not None
+    except ValueError:
+        return False
+
+
+def require_math() -> None:
+    """Returns where math-verify is installed.
+
+    Raises:
+        MissingDependencyError: it is not.
+    """
+    if not has_math():
         raise MissingDependencyError(
             "Comparing mathematical answers (math.boxed) needs math-verify. Install it with: pip install 'exgrpo[math]'"
-        ) from error
-    # They warn that no time limit is set, which is on purpose.
-    for name in ("math_verify.parser", "math_verify.grader"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    return parse, verify
+        )
+
+
+@lru_cache(maxsize=4096)
+def _compare(answer: str, gold: str) -> bool | str:
+    from exgrpo_artifact.math_worker import get_worker
+
+    return get_worker().compare(answer, gold)

@@ -46,6 +46,13 @@ class MissingDependencyError(ExgrpoError, ImportError):
     """An optional extra is needed and not installed. The text names the command that installs it."""
 
 
+class UndecidedError(ExgrpoError):
+    """Whether two answers are the same could not be found out within the limits of time and memory.
+
+    Whoever compares answers makes a failed value of it, never a wrong answer; it reaches no user.
+    """
+
+
 class PartialError(ExgrpoError):
     """The work finished, but some of it failed and is recorded as such."""
 

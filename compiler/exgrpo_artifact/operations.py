@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from exgrpo_artifact.answers import answer_matches, extract_answer
 from exgrpo_artifact.arithmetic import OPERATORS, guard_result, require_numbers
-from exgrpo_artifact.errors import ArtifactError
+from exgrpo_artifact.errors import ArtifactError, UndecidedError
 from exgrpo_artifact.graph import Node
 from exgrpo_artifact.manifest import AnswerSpec, read_answer_spec
 from exgrpo_artifact.text_functions import FIELD_FUNCTIONS
@@ -130,7 +130,10 @@ def _match(spec: AnswerSpec, text: Value, gold: Value) -> Value:
         return Failed(f"`matches` reads a text, and this is {describe_value(text)}")
     if not isinstance(gold, str | int | float):
         return Failed(f"`matches` compares with one answer, and this is {describe_value(gold)}")
-    return int(answer_matches(text, gold, spec))
+    try:
+        return int(answer_matches(text, gold, spec))
+    except UndecidedError as error:
+        return Failed(str(error))
 
 
 def _has_format(spec: AnswerSpec, text: Value) -> Value:

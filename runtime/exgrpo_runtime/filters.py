@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from exgrpo_artifact.answers import answer_matches
+from exgrpo_artifact.errors import UndecidedError
 from exgrpo_artifact.evaluate import evaluate_arguments, evaluate_graph, find_external_nodes
 from exgrpo_artifact.graph import Graph, Node
 from exgrpo_artifact.manifest import AnswerSpec, Sampling, read_answer_spec
@@ -168,7 +169,10 @@ def _compare(reply: Reply, gold: Value, spec: AnswerSpec) -> Value:
         return Failed(f"the teacher failed: {reply.error}")
     if not isinstance(gold, str | int | float):
         return Failed("`agrees` compares with a text or a number")
-    return int(answer_matches(reply.text, gold, spec))
+    try:
+        return int(answer_matches(reply.text, gold, spec))
+    except UndecidedError as error:
+        return Failed(str(error))
 
 
 def _build_environment(subject: Subject) -> dict[str, Any]:

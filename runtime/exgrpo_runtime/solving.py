@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from exgrpo_artifact.answers import answer_matches, extract_answer
+from exgrpo_artifact.errors import UndecidedError
 from exgrpo_artifact.manifest import AnswerSpec, Dialogue, EvaluateStage, Exchange, GrpoStage, Manifest
 from exgrpo_runtime.records import Row
 from exgrpo_runtime.teacher import Message
@@ -40,7 +41,7 @@ def count_solved(
 ) -> list[int | None]:
     """For each row, how many of its probes are answered right; each probe is asked on its own.
 
-    None stands for a row one of whose probes could not be asked.
+    None stands for a row one of whose probes could not be asked, or its answer not be compared.
 
     Args:
         groups: the rows.
@@ -67,7 +68,10 @@ def count_solved(
         for index, (reply, given) in enumerate(zip(replies, values, strict=True)):
             has_failed[index] |= reply is None
             target = _render_target(exchange, templates, given)
-            is_right[index] = _is_right(reply or "", pairs[index][1], target, spec)
+            try:
+                is_right[index] = _is_right(reply or "", pairs[index][1], target, spec)
+            except UndecidedError:
+                has_failed[index] = True
             conversations[index].append(Message(role="assistant", content=reply or ""))
     return list(_sum_groups(groups, is_right, has_failed))
 
