@@ -12,6 +12,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "check": "exgrpo_dsl.cli.check:check",
     "compile": "exgrpo_dsl.cli.compile:compile_",
     "test": "exgrpo_dsl.cli.test:test",
+    "preview": "exgrpo_dsl.cli.preview:preview",
     "run": "exgrpo_dsl.cli.run:run",
     "report": "exgrpo_dsl.cli.report:report",
     "explain": "exgrpo_dsl.cli.explain:explain",

@@ -1,0 +1,1 @@
+"""`exgrpo preview`: what teachers, students and judges would read, for one row of the data."""
