@@ -57,6 +57,7 @@ FUNCTIONS: Final[Mapping[str, Function]] = {
             "round", (Param("x", NUMBER), Param("digits", INT, is_required=False)), NUMBER, is_filter=True
         ),
         Function("shuffle", (_LIST, Param("seed", INT)), list_of(ANY), is_filter=True),
+        Function("declassify", (Param("x", ANY), Param("reason", TEXT)), ANY, is_filter=True),
         Function("contains", (_TEXT, Param("needle", TEXT)), NUMBER),
         Function(
             "clip", (_X, Param("a", NUMBER, same_unit=True), Param("b", NUMBER, same_unit=True)), NUMBER, True
@@ -85,7 +86,7 @@ OUTCOMES: Final = ("matches", "format")
 FILTER_CALLS: Final = ("agrees", "solved")
 JUDGES: Final = ("score", "same")
 
-PLANNED: Final = frozenset({"similarity", "majority", "both", "duplicate", "declassify", "logp", "replay"})
+PLANNED: Final = frozenset({"similarity", "majority", "both", "duplicate", "logp", "replay"})
 """Builtins of edition 1 that this version does not have yet; naming one says so."""
 
 ANSWER_KINDS: Final = (

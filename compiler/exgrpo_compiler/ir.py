@@ -172,6 +172,8 @@ class CheckedProbes(Record):
     yields: tuple[CheckedYield, ...]
     keeps: tuple[CheckedKeep, ...]
     probe_type: Type
+    rule_spans: tuple[Span, ...] = ()
+    """Where each rule is listed."""
 
 
 class CheckedExchange(Record):

@@ -7,7 +7,7 @@ if something can be printed under it, or a name that it gave a value is printed 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from exgrpo_artifact.record import replace
 from exgrpo_compiler.template_findings import Clearance, Read, Step
@@ -87,10 +87,9 @@ class FlowFinder:
         self._walk(node.otherwise or (), scopes[-1])
         tests = tuple(self._deciding[depth:])
         del self._deciding[depth:]
-        for name in {name for inner in scopes for name in inner}:
-            if any(inner.get(name) is not scope.get(name) for inner in scopes):
-                kept = _keep(tests, f"it decides what `{name}` is here")
-                scope[name] = _join(*(inner.get(name, ()) for inner in scopes), kept)
+        for name in _find_assigned(node):
+            kept = _keep(tests, f"it decides what `{name}` is here")
+            scope[name] = _join(*(inner.get(name, ()) for inner in scopes), kept)
 
     def _walk_loop(self, node: Looped, scope: Scope) -> None:
         items = self.find_flows(node.items, scope)
@@ -169,6 +168,16 @@ class FlowFinder:
             str(reason.value),
             self.find_flows(value, scope),
         )
+
+
+def _find_assigned(node: Decided) -> Iterator[str]:
+    """Names that an `if` may give a value; those of a loop inside of it end with the loop."""
+    for body in (*(branch.body for branch in node.branches), node.otherwise or ()):
+        for statement in body:
+            if isinstance(statement, Assigned):
+                yield statement.name
+            elif isinstance(statement, Decided):
+                yield from _find_assigned(statement)
 
 
 def _keep(flows: Flows, text: str) -> Flows:

@@ -73,6 +73,7 @@ _PLACES: dict[str, tuple[str, ...]] = {
     "judge.score": ("reward", "filter"),
     "judge.same": ("reward", "filter"),
     "bernoulli": ("reward",),
+    "declassify": ("field",),
     "uniform": ("cut",),
 }
 """Builtins that only some places have."""
@@ -140,8 +141,10 @@ def _check_function(
     element = checked[0].type.element
     if function.name in ("first", "last") and element is not None:
         result = element
-    if function.name == "shuffle":
+    if function.name in ("shuffle", "declassify"):
         result = checked[0].type
+    if function.name == "declassify" and not _verify_reason(scope, checked[1]):
+        return None
     level = combine_levels(*checked)
     if function.name == "bernoulli":
         if level == "turn":
@@ -164,6 +167,20 @@ def _verify_ramp(scope: Scope, checked: list[Typed], span: Span) -> bool:
         span,
         f"`ramp` rises from 0 at `from` to 1 at `to`; both are {start:g} here.",
         hint="give two different numbers; for a step, write `1 if x >= a else 0`",
+    )
+    return False
+
+
+def _verify_reason(scope: Scope, reason: Typed) -> bool:
+    if reason.op == "const" and str(reason.params["value"]).strip():
+        return True
+    scope.context.problems.error(
+        "invalid-value",
+        reason.span,
+        "The reason of `declassify` is empty."
+        if reason.op == "const"
+        else "The reason of `declassify` is a text that is written out.",
+        hint="say why the student may see it",
     )
     return False
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from exgrpo_compiler.ast import Attribute, Decl, Expr, KeepStmt, ListExpr, Ref, YieldsStmt
@@ -40,7 +40,7 @@ def check_probes(context: Context, decl: Decl) -> CheckedProbes | None:
     teacher_assign, rules_assign, prompt_assign = map(block.get, ("teacher", "rules", "prompt"))
     teacher = find_askable(context, teacher_assign.value, "the teacher") if teacher_assign else None
     rows = dataset if isinstance(dataset, CheckedDataset) else None
-    rules = _read_rules(context, rules_assign.value, rows, name.text) if rules_assign else ()
+    rules = _read_rules(context, rules_assign.value, rows, name.text) if rules_assign else {}
     if param is None or rows is None:
         return None
     prompt = None
@@ -60,13 +60,16 @@ def check_probes(context: Context, decl: Decl) -> CheckedProbes | None:
         teacher, prompt = teacher or param.key, prompt or Template("")
     if teacher is None or prompt is None:
         return None
-    return CheckedProbes(param.key, rules, teacher, prompt, yields, keeps, probe_type)
+    spans = tuple(expr.span for expr in rules.values())
+    return CheckedProbes(param.key, tuple(rules), teacher, prompt, yields, keeps, probe_type, spans)
 
 
 # --- rules --------------------------------------------------------------------------------------------------
 
 
-def _read_rules(context: Context, expr: Expr, dataset: CheckedDataset | None, probes: str) -> tuple[Key, ...]:
+def _read_rules(
+    context: Context, expr: Expr, dataset: CheckedDataset | None, probes: str
+) -> Mapping[Key, Expr]:
     if not isinstance(expr, ListExpr) or not expr.items:
         hint = "write `[NAME_OF_A_RULE]`"
         if isinstance(expr, Ref | Attribute):
@@ -74,7 +77,7 @@ def _read_rules(context: Context, expr: Expr, dataset: CheckedDataset | None, pr
         context.problems.error(
             "type-mismatch", expr.span, "`rules` is a list of rules: [why, contrast].", hint=hint
         )
-        return ()
+        return {}
     keys: dict[Key, Expr] = {}
     for item in expr.items:
         key = find_declaration(context, item, ("rule",), f"`rules` of `{probes}`")
@@ -92,7 +95,7 @@ def _read_rules(context: Context, expr: Expr, dataset: CheckedDataset | None, pr
         rule = context.known.get(key)
         if isinstance(rule, CheckedRule) and dataset is not None:
             _verify_rule_fits(context, item, key, rule, dataset)
-    return tuple(keys)
+    return keys
 
 
 def _verify_rule_fits(

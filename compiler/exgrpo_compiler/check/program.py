@@ -16,7 +16,7 @@ from exgrpo_compiler.check.model import check_model
 from exgrpo_compiler.check.probes import check_probes
 from exgrpo_compiler.check.reward import check_reward
 from exgrpo_compiler.check.rule import check_rubric, check_rule
-from exgrpo_compiler.check.strings import check_strings
+from exgrpo_compiler.check.strings import check_strings, find_template_consts
 from exgrpo_compiler.check.study import check_study
 from exgrpo_compiler.check.task import check_task
 from exgrpo_compiler.check.test_block import check_test
@@ -49,8 +49,9 @@ def check_program(
     problems = Problems()
     known: dict[Key, Any] = {}
     context = Context(program, program.entry, problems, known, turned_off, written)
+    templates = find_template_consts(program)
     for key, decl in program.decls.items():
-        check_strings(decl, problems)
+        check_strings(decl, problems, is_template_const=key in templates)
         if decl.kind == "const" and decl.value is not None:
             read_constant(context.in_module(key.module), decl.value, (key,))
     for _, decl in program.tests:
