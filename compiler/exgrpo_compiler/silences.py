@@ -20,7 +20,7 @@ from exgrpo_compiler.problems import Problems
 from exgrpo_compiler.source import Source, Span
 
 _MARK = "allow:"
-_FORM = re.compile(r"allow:\s*([\w-]+(?:\s*,\s*[\w-]+)*)\s*(?:--\s*(.*?))?\s*")
+_FORM = r"allow:\s*([\w-]+(?:\s*,\s*[\w-]+)*)\s*(?:--\s*(.*?))?\s*"
 _REASON_HINT = "write `// allow: ID -- reason`"
 
 
@@ -72,7 +72,7 @@ def apply_silences(specs: Sequence[SpecFile], diagnostics: Sequence[Diagnostic])
             kept.append(diagnostic)
     if _is_fully_checked(specs[0], diagnostics):
         for silence in silences:
-            is_expected = silence.span.source is specs[0].source and silence.id not in _ON_REQUEST
+            is_expected = silence.span.source.name == specs[0].source.name and silence.id not in _ON_REQUEST
             if is_expected and silence not in used:
                 _report_unused(silence, problems)
     return (*kept, *problems.found)
@@ -82,7 +82,7 @@ def _is_covered(diagnostic: Diagnostic, silence: _Silence) -> bool:
     covered = silence.covered
     return (
         diagnostic.id == silence.id
-        and diagnostic.span.source is covered.source
+        and diagnostic.span.source.name == covered.source.name
         and covered.start <= diagnostic.span.start <= covered.end
     )
 
@@ -103,11 +103,11 @@ def _read_silences(specs: Sequence[SpecFile], problems: Problems) -> list[_Silen
 
 
 def _read_silence(spec: SpecFile, comment: Comment, problems: Problems) -> Iterator[_Silence]:
-    match = _FORM.fullmatch(comment.text)
+    match = re.fullmatch(_FORM, comment.text)
     if match is None or not match[2]:
-        problems.error(
-            "silence-without-reason", comment.span, "This silence does not say its reason.", hint=_REASON_HINT
-        )
+        lacking = "what it silences" if match is None else "why"
+        message = f"This silence does not say {lacking}."
+        problems.error("silence-without-reason", comment.span, message, hint=_REASON_HINT)
         return
     from exgrpo_compiler.hints import GENERAL_HINTS
 

@@ -51,7 +51,7 @@ def _show_human(diagnostics: Sequence[Diagnostic]) -> None:
 def _write(stream: TextIO, text: str) -> None:
     """Writes UTF-8 whatever the locale says: the excerpts are UTF-8, and JSON is by definition."""
     if isinstance(stream, TextIOWrapper):
-        stream.reconfigure(encoding="utf-8")
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     stream.write(text)
     stream.flush()
 
