@@ -111,14 +111,15 @@ def parse_json(text: Any) -> Value:
 def round_number(x: Any, digits: Any = 0) -> Value:
     """`x` rounded to `digits` decimals, halves away from zero, as it prints: 2.675 to two digits is 2.68.
 
-    An int where `digits` is 0.
+    An int where `digits` is 0. Conditions are 0 and 1 here, as in all arithmetic.
     """
-    if isinstance(x, bool) or not isinstance(x, int | float) or isinstance(clean_value(x), Failed):
+    if not isinstance(x, int | float) or isinstance(clean_value(x), Failed):
         return _refuse("round", "a number", x)
-    if isinstance(digits, bool) or not isinstance(digits, int) or not 0 <= digits <= MAX_ROUND:
+    if not isinstance(digits, int | float) or digits not in range(MAX_ROUND + 1):
         return _refuse("round", f"digits from 0 to {MAX_ROUND}", digits)
     if isinstance(x, int):
-        return x
+        return int(x)
+    digits = int(digits)
     # The exponent of a float is at most 308; the default context would refuse that many digits.
     rounded = Decimal(repr(x)).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP, Context(prec=400))
     return int(rounded) if digits == 0 else float(rounded)

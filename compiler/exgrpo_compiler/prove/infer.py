@@ -171,9 +171,7 @@ class Inference:
             return values
         columns = [_list_cases(values[at]) for at in chosen]
         bits = sum(1 << at for at in chosen)
-        affected = [
-            at for at in range(self.plan.size) if self.plan.same[at] & bits and at not in chosen
-        ]
+        affected = [at for at in range(self.plan.size) if self.plan.same[at] & bits and at not in chosen]
         joined: dict[int, Interval] = {}
         for case in itertools.product(*columns):
             found = self._recompute(affected, dict(zip(chosen, case, strict=True)), values, finest, 0)
@@ -246,9 +244,7 @@ class Inference:
         if can_be_true(given):
             result = self._compute_under(then, condition, "met", values, finest, depth)
         if can_be_false(given) or given.missing:
-            result = join(
-                result, self._compute_under(otherwise, condition, "unmet", values, finest, depth)
-            )
+            result = join(result, self._compute_under(otherwise, condition, "unmet", values, finest, depth))
         return with_gaps(result, result.missing, result.failing | failing)
 
     def _aggregate(self, at: int, values: Values, finest: int, depth: int) -> Interval:
@@ -332,4 +328,3 @@ _SELF: Final[Mapping[str, Interval]] = {
     "gt": ZERO,
 }
 """Operators of a number and itself."""
-

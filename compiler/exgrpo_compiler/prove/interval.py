@@ -223,9 +223,7 @@ def _meet_numbers(left: Interval, right: Interval, missing: Nodes, failing: Node
         other = right.values if left.values is not None else None
         kept = [v for v in finite if low <= v <= high and (other is None or v in other)]
         return make_set(kept, missing=missing, failing=failing)
-    return make_number(
-        low, high, is_whole=left.is_whole or right.is_whole, missing=missing, failing=failing
-    )
+    return make_number(low, high, is_whole=left.is_whole or right.is_whole, missing=missing, failing=failing)
 
 
 def _meet_sets(one: Interval, values: tuple[Any, ...], missing: Nodes, failing: Nodes) -> Interval:

@@ -87,6 +87,11 @@ def _refuses(args: Sequence[Interval]) -> bool:
     return any(arg.kind != "number" for arg in args)
 
 
+def _may_be_truth(one: Interval) -> bool:
+    """Whether it may be `true` or `false`, which some functions refuse; the domain does not tell them from 1 and 0."""
+    return one.low <= 1 and one.high >= 0
+
+
 def _numbers(args: Sequence[Interval]) -> list[Interval]:
     return [_clear(as_number(arg)) for arg in args]
 
@@ -151,9 +156,8 @@ def _mod(_: Call, args: Sequence[Interval]) -> Result:
 def _round(_: Call, args: Sequence[Interval]) -> Result:
     x = _clear(as_number(args[0]))
     digits = args[1].values if len(args) > 1 else (0,)
-    # A truth value is not rounded, and the domain does not tell it from 0 and 1.
-    may_fail = _refuses(args) or (x.is_whole and x.low <= 1 and x.high >= 0)
-    if digits is None or len(digits) != 1 or digits[0] not in range(MAX_ROUND + 1):
+    may_fail = _refuses(args)
+    if digits is None or len(digits) != 1 or not _is_digits(digits[0]):
         return Result(make_number(_shift(x.low, -0.5), _shift(x.high, 0.5), is_whole=x.is_whole), True)
 
     def settle(value: Any) -> Any:
@@ -165,6 +169,10 @@ def _round(_: Call, args: Sequence[Interval]) -> Result:
     return Result(make_number(settle(x.low), settle(x.high), is_whole=is_whole), may_fail)
 
 
+def _is_digits(value: Any) -> bool:
+    return value in range(MAX_ROUND + 1)
+
+
 def _shift(end: float, by: float) -> float:
     return end if math.isinf(end) else end + by
 
@@ -172,7 +180,7 @@ def _shift(end: float, by: float) -> float:
 def _number(_: Call, args: Sequence[Interval]) -> Result:
     one = args[0]
     if one.kind == "number":
-        return Result(_clear(one), one.is_whole and one.low <= 1 and one.high >= 0)
+        return Result(_clear(one), _may_be_truth(one))
     return Result(ANY_NUMBER, True) if one.kind in ("text", "any") else Result(make_empty(), True)
 
 
@@ -205,7 +213,8 @@ def _item(_: Call, args: Sequence[Interval]) -> Result:
 
 def _shuffle(_: Call, args: Sequence[Interval]) -> Result:
     one = args[0] if args[0].kind == "list" else make_list(None)
-    return Result(_clear(one), args[0].kind != "list" or not args[1].is_whole)
+    # The seed is an int: neither 2.0 nor true, which the domain does not tell from 2 and 1.
+    return Result(_clear(one), True)
 
 
 # --- seeds and models ---------------------------------------------------------------------------------------
@@ -249,6 +258,7 @@ FUNCTIONS: Final[Mapping[str, Callable[[Call, Sequence[Interval]], Result]]] = {
     "json": _give(ANYTHING, may_fail=True),
     "round": _round,
     "shuffle": _shuffle,
+    "declassify": lambda _, args: Result(_clear(args[0])),
     "contains": _contains,
     "clip": _clip,
     "ramp": _ramp,

@@ -49,7 +49,11 @@ def apply_operator(op: str, args: list[Interval], node: str) -> Interval:
         failing |= {node}
         if not kinds <= {"number", "any"}:
             has_text = op == "add" and "number" not in kinds and kinds <= {"text", "any"}
-            return Interval(kind="text", missing=missing, failing=failing) if has_text else make_empty(missing, failing)
+            return (
+                Interval(kind="text", missing=missing, failing=failing)
+                if has_text
+                else make_empty(missing, failing)
+            )
         if op == "add" and kinds == {"any"}:
             return Interval(kind="any", missing=missing, failing=failing)
     if op in _ORDERS:

@@ -1,7 +1,7 @@
 """A reward graph prepared for inference: equal nodes made one, and which nodes are about the same rollout and turn.
 
-A node of a rollout that is assumed to be 1 is 1 there and nowhere else: an aggregate over the group goes over other rollouts too, so the
-assumption does not reach its members. `same[i]` holds the nodes that node i sees at its own place, as bits.
+A node that is assumed to be 1 at a rollout is 1 there and nowhere else: an aggregate over the group goes over other rollouts too, so
+the assumption does not reach its members. `same[i]` holds the nodes that node i sees at its own place, as bits.
 """
 
 from __future__ import annotations
