@@ -12,8 +12,9 @@ from exgrpo_artifact.errors import ArtifactError
 from exgrpo_artifact.graph import Frozen, Graph
 from exgrpo_artifact.record import field
 
-FORMAT = 1
-"""The artifact format that this version writes. Readers accept 1..FORMAT."""
+FORMAT = 2
+"""The artifact format that this version writes. Readers accept 1..FORMAT: a field that a format adds has a default that means
+what older artifacts meant."""
 
 
 class EnvRef(Frozen):

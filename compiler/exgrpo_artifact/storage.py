@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from exgrpo_artifact.canonical import hash_text, hash_value, to_plain
 from exgrpo_artifact.errors import ArtifactError
 from exgrpo_artifact.graph import RewardFile, RewardGraph
 from exgrpo_artifact.manifest import FORMAT, Manifest
-from exgrpo_artifact.record import replace
-from exgrpo_artifact.validation import MalformedError, validate_json, validate_plain
+from exgrpo_artifact.validation import MalformedError, validate_json
 
 MANIFEST = "manifest.json"
 REWARD = "reward.json"
@@ -28,8 +27,13 @@ class Artifact(NamedTuple):
 
 
 def compute_content_hash(manifest: Manifest) -> str:
-    """The hash that `manifest.content_hash` must hold: of what a reader makes of it, in which 1 may be 1.0."""
-    return hash_value(validate_plain(Manifest, to_plain(replace(manifest, content_hash=""))))
+    """The hash that `manifest.content_hash` must hold."""
+    return _hash_content(to_plain(manifest))
+
+
+def _hash_content(plain: Mapping[str, Any]) -> str:
+    """Of the JSON as it is written, so that fields which later formats add change nothing in an older artifact."""
+    return hash_value({**plain, "content_hash": ""})
 
 
 def read_artifact(directory: Path) -> Artifact:
@@ -48,7 +52,7 @@ def read_artifact(directory: Path) -> Artifact:
     except (OSError, UnicodeDecodeError) as error:
         raise ArtifactError(f"{path} cannot be read: {error}") from error
     manifest = _parse_manifest(raw, path)
-    if compute_content_hash(manifest) != manifest.content_hash:
+    if _hash_content(json.loads(raw)) != manifest.content_hash:
         raise ArtifactError(
             f"{path} does not match its own content hash: it was edited or damaged. Compile the spec again."
         )

@@ -10,6 +10,7 @@ import pytest
 
 from exgrpo_artifact.canonical import dump_canonical, hash_text
 from exgrpo_artifact.errors import ArtifactError
+from exgrpo_artifact.evaluate import Rollout, evaluate_reward
 from exgrpo_artifact.graph import RewardFile
 from exgrpo_artifact.manifest import FORMAT, Hashes, Manifest, Provenance
 from exgrpo_artifact.record import replace
@@ -162,3 +163,20 @@ def test_artifact_without_a_reward_file(tmp_path: Path) -> None:
     rewrite_manifest(tmp_path, {"prompts/a.jinja": hash_text(PROMPT)})
     with pytest.raises(ArtifactError, match=r"reward\.json is not a reward file"):
         read_artifact(tmp_path)
+
+
+def test_an_artifact_of_the_first_format_still_loads() -> None:
+    """`format_1/lessons` was written by the compiler that introduced format 1, and is never written again."""
+    artifact = read_artifact(Path(__file__).parent / "format_1" / "lessons")
+    assert artifact.manifest.format == 1
+    assert artifact.manifest.format < FORMAT
+    reward = artifact.rewards["judged"]
+    rollouts = [
+        Rollout(scenario="full", turns={"explain": (), "final": text}, tokens=0, num_turns=1, seed=0)
+        for text in ("It is 4.", "It is 5.")
+    ]
+    scores = evaluate_reward(
+        reward, {"question": "What is 2 + 2?", "gold": 4, "solution": "2 + 2 = 4"}, rollouts
+    )
+    assert scores.terms["outcome"] == (1.0, 0.0)
+    assert scores.totals == (0.7, 0.0)
