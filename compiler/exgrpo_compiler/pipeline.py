@@ -1,4 +1,7 @@
-"""The driver: source -> parse -> resolve -> override -> check -> lower -> emit, in a straight line."""
+"""The driver: source -> parse -> resolve -> override -> check -> prove -> lower -> emit, in a straight line.
+
+What only some calls need (overrides, emission) is imported when it is needed: a cold `check` is mostly imports.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,10 @@ from exgrpo_compiler.ast import SpecFile
 from exgrpo_compiler.check.program import check_program
 from exgrpo_compiler.check.secrets import check_secrets
 from exgrpo_compiler.diagnostics import Diagnostic, Outcome, has_errors, suggest_name
-from exgrpo_compiler.emit import ArtifactFiles, emit_artifact
 from exgrpo_compiler.ir import CheckedProgram
-from exgrpo_compiler.lower.task import lower_task
-from exgrpo_compiler.overrides import apply_overrides
 from exgrpo_compiler.parse import parse_expression, parse_spec
 from exgrpo_compiler.problems import list_names
-from exgrpo_compiler.program import Load
+from exgrpo_compiler.program import Key, Load, Program
 from exgrpo_compiler.prove.program import prove_program
 from exgrpo_compiler.resolve import resolve_program
 from exgrpo_compiler.silences import apply_silences
@@ -23,6 +23,8 @@ from exgrpo_compiler.source import Source, Span
 
 __all__ = ["ArtifactFiles", "CheckedSpec", "Load", "check_spec", "compile_spec"]
 
+ArtifactFiles = dict[str, str]
+"""Path inside the artifact -> text."""
 
 Parse = Callable[[Source], Outcome[SpecFile]]
 """How a file is parsed: `parse_spec`, or what remembers its results."""
@@ -43,15 +45,16 @@ def check_spec(
     resolved = resolve_program(source, load, parse)
     if resolved.value is None:
         return Outcome(None, resolved.diagnostics)
-    changed = apply_overrides(resolved.value, overrides, parse_expression)
+    changed = _override(resolved.value, overrides)
     assert changed.value is not None
-    checked = check_program(changed.value.program, changed.value.terms_off, resolved.value)
+    program, terms_off, turned_off = changed.value
+    checked = check_program(program, terms_off, resolved.value)
     assert checked.value is not None
-    secrets = check_secrets(checked.value, changed.value.program)
-    proved = prove_program(changed.value.program, checked.value)
+    secrets = check_secrets(checked.value, program)
+    proved = prove_program(program, checked.value)
     diagnostics = _merge(resolved.diagnostics, changed.diagnostics, checked.diagnostics, secrets, proved)
     reported = apply_silences([module.spec for module in resolved.value.modules.values()], diagnostics)
-    return Outcome(CheckedSpec(checked.value, tuple(overrides), changed.value.turned_off), reported)
+    return Outcome(CheckedSpec(checked.value, tuple(overrides), turned_off), reported)
 
 
 def compile_spec(
@@ -64,6 +67,9 @@ def compile_spec(
     problem = _find_task_problem(source, checked.value.program, task)
     if problem is not None:
         return Outcome(None, (*checked.diagnostics, problem))
+    from exgrpo_compiler.emit import emit_artifact
+    from exgrpo_compiler.lower.task import lower_task
+
     names = [task] if task is not None else list(checked.value.program.tasks)
     artifacts = {
         name: emit_artifact(
@@ -72,6 +78,25 @@ def compile_spec(
         for name in names
     }
     return Outcome(artifacts, checked.diagnostics)
+
+
+class _Overridden(NamedTuple):
+    """The program to check, and what was turned off in it."""
+
+    program: Program
+    terms_off: frozenset[tuple[Key, str]]
+    turned_off: tuple[str, ...]
+
+
+def _override(program: Program, overrides: Sequence[str]) -> Outcome[_Overridden]:
+    if not overrides:
+        return Outcome(_Overridden(program, frozenset(), ()))
+    from exgrpo_compiler.overrides import apply_overrides
+
+    changed = apply_overrides(program, overrides, parse_expression)
+    assert changed.value is not None
+    value = changed.value
+    return Outcome(_Overridden(value.program, value.terms_off, value.turned_off), changed.diagnostics)
 
 
 def _find_task_problem(source: Source, program: CheckedProgram, task: str | None) -> Diagnostic | None:
