@@ -42,9 +42,8 @@ class Problems:
 
     def unknown(self, id_: str, span: Span, message: str, name: str, known: Iterable[str], what: str) -> None:
         """Adds an error about a name that is not there; the hint is the closest known name, or the list of them."""
-        closest = find_closest(name, known)
-        fix = Fix(f"write `{closest}`", (Edit(span, closest),)) if closest is not None else None
-        self.error(id_, span, message, hint=suggest_name(name, known) or list_names(known, what), fix=fix)
+        hint = suggest_name(name, known) or list_names(known, what)
+        self.error(id_, span, message, hint=hint, fix=suggest_fix(span, name, known))
 
     def add(self, diagnostic: Diagnostic) -> None:
         """Adds a diagnostic made elsewhere."""
@@ -69,6 +68,12 @@ class Problems:
                 key=lambda item: (order[item.span.source.name], item.span.start, item.span.end),
             )
         )
+
+
+def suggest_fix(span: Span, name: str, known: Iterable[str]) -> Fix | None:
+    """The edit that goes with "did you mean": the closest known name in place of the written one, or None."""
+    closest = find_closest(name, known)
+    return Fix(f"write `{closest}`", (Edit(span, closest),)) if closest is not None else None
 
 
 def list_names(known: Iterable[str], what: str, *, limit: int = 12) -> str | None:

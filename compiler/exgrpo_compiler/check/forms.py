@@ -24,7 +24,7 @@ from exgrpo_compiler.ast import (
 )
 from exgrpo_compiler.check.context import KIND_TITLES
 from exgrpo_compiler.diagnostics import Label, suggest_name
-from exgrpo_compiler.problems import Problems, list_names, start_sentence
+from exgrpo_compiler.problems import Problems, list_names, start_sentence, suggest_fix
 from exgrpo_compiler.source import Span
 
 
@@ -145,6 +145,7 @@ def report_unknown_key(name: Name, known: list[str], what: str, problems: Proble
         hint=suggest_name(name.text, known)
         or (f"`{name.text}` belongs in {homes[0]}" if homes else None)
         or list_names(known, "it has"),
+        fix=suggest_fix(name.span, name.text, known),
     )
 
 
