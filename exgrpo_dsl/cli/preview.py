@@ -36,7 +36,7 @@ def preview(
 ) -> int:
     """Show every prompt and dialogue of SPEC in the words of one row.
 
-    No model is asked. Secret values are marked; probes that no teacher has made yet stand as ‹probe 1.question›.
+    No model is asked. Secret values are marked; probes that no teacher has made yet stand as «probe 1.question».
     """
     import json
     import sys

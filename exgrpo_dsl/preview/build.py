@@ -248,10 +248,10 @@ class _Maker:
         if node.op == "const":
             return str(node.params["value"])
         if node.op != "turn":
-            return "‹a text that the reward computes›"
+            return "«a text that the reward computes»"
         plan = plan_dialogue(dialogue, self.row.marked, self._get_probes(dialogue), self.templates, "")
         turn = next((turn for turn in plan.turns if turn.name == node.params["name"] and turn.target), None)
-        return f"‹what the student says in `{node.params['name']}`›" if turn is None else str(turn.target)
+        return f"«what the student says in `{node.params['name']}`»" if turn is None else str(turn.target)
 
 
 def _describe_k(number: int) -> str:

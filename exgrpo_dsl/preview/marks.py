@@ -1,8 +1,8 @@
 """Values that know that they are secret, and say so wherever they are printed.
 
-A secret value behaves as the value that it is, in conditions, arithmetic and filters; turned into text it puts marks around itself. The
-marks are private characters that no text keeps, so rendered text can be split into what is secret and what is not, whatever
-the template did in between.
+A secret value behaves as the value that it is, in conditions, arithmetic and filters; turned into text it puts marks around
+itself. The marks are private characters that no text keeps, so rendered text can be split into what is secret and what is not,
+whatever the template did in between.
 """
 
 from __future__ import annotations
@@ -101,14 +101,14 @@ def make_secret(value: Any, path: str) -> Any:
 
 
 def make_placeholder(kind: str, path: str, options: Sequence[str] = ()) -> Any:
-    """What stands for a value that is not there yet: ‹probe.question›, of the kind that the template expects."""
+    """What stands for a value that is not there yet: «probe.question», of the kind that the template expects."""
     if kind in ("number", "int"):
-        return _make_number(0, f"‹{path}›")
+        return _make_number(0, f"«{path}»")
     if kind == "list":
-        return [f"‹{path}›"]
+        return [f"«{path}»"]
     if kind == "bool":
         return True
-    return f"‹{path}›"
+    return f"«{path}»"
 
 
 def clean_value(value: Any) -> Any:
