@@ -10,9 +10,11 @@ import click
 
 COMMANDS: Final[Mapping[str, str]] = {
     "check": "exgrpo_dsl.cli.check:check",
+    "fmt": "exgrpo_dsl.cli.fmt:fmt",
     "compile": "exgrpo_dsl.cli.compile:compile_",
     "test": "exgrpo_dsl.cli.test:test",
     "preview": "exgrpo_dsl.cli.preview:preview",
+    "graph": "exgrpo_dsl.cli.graph:graph",
     "run": "exgrpo_dsl.cli.run:run",
     "report": "exgrpo_dsl.cli.report:report",
     "explain": "exgrpo_dsl.cli.explain:explain",

@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 
 Words = tuple[str, ...]
 
+KINDS = ("rule", "model", "test")
+OPENERS, CLOSERS = "({[", ")}]"
+
 NAMES = ("a", "b2", "item", "gold", "tutor", "rule", "model", "test", "on_failure", "a_rather_long_name_of_a_term")
 NUMBERS = ("0", "1", "2.5", "1_000", "1e-6", "512tok", "20%", "40usd", "30s", "16GiB")
 STRINGS = (
@@ -36,6 +39,10 @@ COMMENTS = (
     "\n// allow: unused-rule -- reason\n",
     "//tight\n",
 )
+
+
+START = ""
+"""Stands before each declaration."""
 
 
 def join(*parts: str | Words) -> Words:
@@ -169,7 +176,7 @@ imports: st.SearchStrategy[Words] = st.one_of(
     st.just(join("use", '"./shared.exg"', ".", "{", "limit", "}")),
 )
 words: st.SearchStrategy[Words] = st.builds(
-    lambda uses, decls: join("exg", "1", *uses, *decls),
+    lambda uses, decls: join("exg", "1", *uses, *((START, *decl) for decl in decls)),
     st.lists(imports, max_size=2),
     st.lists(declarations, min_size=1, max_size=3),
 )
@@ -180,9 +187,14 @@ def lay_out(draw: st.DrawFn, spec: Words, comments: float = 0.1) -> str:
     """The words of a spec with drawn gaps between them, some of them comments."""
     random = draw(st.randoms(use_true_random=False))
     parts: list[str] = []
-    for word in spec:
+    depth, is_start = 0, False
+    for word, following in zip(spec, (*spec[1:], START), strict=True):
+        is_start = word == START
+        depth += (word in OPENERS) - (word in CLOSERS)
         gap = random.choice(COMMENTS if random.random() < comments else GAPS)
-        # In the first column a kind would begin a declaration, whatever is open.
+        if depth == 0 and following in KINDS and not is_start:
+            gap = " "  # a kind at the start of a line would begin a declaration
+        # In the first column it would do so whatever is open.
         parts += [word, gap + " " if gap.endswith("\n") else gap]
     return random.choice(("", "\n", "// first\n", "\n\n/// doc\n")) + "".join(parts)
 

@@ -61,9 +61,9 @@ class ExpressionWriter:
             self.begin_line(indent, item.has_blank)
 
     def write_tail(self, item: Item, separator: str, indent: int) -> None:
-        """Comments after an item; each further one follows a separator on a line of its own."""
+        """Comments after an item; a second one that trails follows a separator on a line of its own."""
         for number, note in enumerate(item.tail):
-            if number:
+            if number and note.is_trailing:
                 self.begin_line(indent)
                 self.writer.write(separator)
             self.writer.write_note(note, indent)

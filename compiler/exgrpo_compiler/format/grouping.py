@@ -75,21 +75,21 @@ class _Grouper:
             word = self.words[at]
             tail = drafts[-1].tail if drafts else opener_tail
             if word.type in _SEPARATORS:
-                tail.extend(note for note in word.notes if note.is_trailing)
-                pending += tuple(note for note in word.notes if not note.is_trailing)
+                pending = _sort_notes(word, tail, pending)
+                if kind in {"block", "yields"} and any(map(_is_doc, pending)):
+                    # It documents nothing before a separator; before the next statement it would.
+                    tail.extend((*pending, Note(word.text, False, False)))
+                    pending = ()
                 is_between, at = True, at + 1
                 continue
             if is_between or (kind in {"block", "yields"} and word.start in self.starts):
-                tail.extend(note for note in word.notes if note.is_trailing)
-                own = tuple(note for note in word.notes if not note.is_trailing)
-                drafts.append(_Draft(self._find_kind(kind, at), word, pending + own))
+                pending = _sort_notes(word, tail, pending)
+                drafts.append(_Draft(self._find_kind(kind, at), word, pending))
                 is_between, pending, word = False, (), word._replace(notes=())
             at = self._read_part(drafts[-1], word, at)
         closer = self.words[at]
         tail = drafts[-1].tail if drafts else opener_tail
-        tail.extend(note for note in closer.notes if note.is_trailing)
-        own = tuple(note for note in closer.notes if not note.is_trailing)
-        closer = closer._replace(notes=pending + own)
+        closer = closer._replace(notes=_sort_notes(closer, tail, pending))
         return _Contents(tuple(draft.finish() for draft in drafts), tuple(opener_tail), closer, at)
 
     def _is_end(self, at: int) -> bool:
@@ -129,6 +129,19 @@ class _Grouper:
             return "yields"
         first, second = self.words[at + 1], self.words[min(at + 2, len(self.words) - 1)]
         return "record" if first.type == "RIGHT_BRACE" or second.type == "COLON" else "block"
+
+
+def _sort_notes(word: Word, tail: list[Note], pending: tuple[Note, ...]) -> tuple[Note, ...]:
+    """Puts comments before a word at the end of the item before it or, given back, before the next one; in order."""
+    trailing = [note for note in word.notes if note.is_trailing]
+    if trailing:
+        tail.extend((*pending, *trailing))
+        pending = ()
+    return (*pending, *(note for note in word.notes if not note.is_trailing))
+
+
+def _is_doc(note: Note) -> bool:
+    return note.text.startswith("///") and not note.text.startswith("////")
 
 
 def _is_operand(part: Part | None, draft: _Draft) -> bool:

@@ -23,13 +23,11 @@ class StatementWriter(ExpressionWriter):
 
     def write_file(self, file: File) -> str:
         """The whole text."""
-        widths = measure_runs(file.items, [True] * len(file.items), 0)
+        long = [_is_long(item) for item in file.items]
+        widths = measure_runs(file.items, [not is_long for is_long in long], 0)
         previous: Item | None = None
         was_long = False
-        for item, columns in zip(file.items, widths, strict=True):
-            probe = StatementWriter()
-            probe.write_statement(item, 0, columns)
-            is_long = probe.writer.num_lines > 1
+        for item, columns, is_long in zip(file.items, widths, long, strict=True):
             if previous is not None:
                 is_apart = was_long or is_long or previous.kind != item.kind
                 self.begin_line(0, is_apart or starts_with_blank(item))
@@ -91,6 +89,13 @@ class StatementWriter(ExpressionWriter):
         self.write_part(sign, indent, indent + INDENT, 0, " ")
         if value:
             self.write_expression(tuple(value), indent, self.writer.column + 1, 0, " ")
+
+
+def _is_long(item: Item) -> bool:
+    """Whether a declaration takes several lines by itself."""
+    alone = StatementWriter()
+    alone.write_statement(item, 0, ())
+    return alone.writer.num_lines > 1
 
 
 def _group_lines(block: Bracket, indent: int) -> list[tuple[Item, ...]]:
