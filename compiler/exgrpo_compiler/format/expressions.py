@@ -152,6 +152,14 @@ class ExpressionWriter:
         self.writer.write(padding)
         hang = self.writer.column
         closing = len(padding) + len(bracket.closer.text) + room
+        rows = _arrange_grid(bracket, hang, closing) if padding else None
+        if rows is not None:
+            for number, row in enumerate(rows):
+                if number:
+                    self.begin_line(hang)
+                self.writer.write(row)
+            self.writer.write_word(padding, bracket.closer.text, hang)
+            return
         for index, item in enumerate(bracket.items):
             is_last = index == len(bracket.items) - 1
             separator = "" if is_last else get_separator(bracket)
@@ -231,6 +239,28 @@ def _is_better_open(bracket: Bracket, column: int, base: int, room: int) -> bool
     return any(
         text is not None and fits(text, inner, 1) and not fits(text, column, 1 + room) for text in texts
     )
+
+
+def _arrange_grid(bracket: Bracket, hang: int, closing: int) -> list[str] | None:
+    """Rows of a list of records with its columns lined up, or None where they do not make a grid."""
+    rows: list[list[str]] = []
+    column = hang
+    for index, item in enumerate(bracket.items):
+        is_last = index == len(bracket.items) - 1
+        text = join_item(item)
+        if text is None or "\n" in text:
+            return None
+        if index == 0 or item.has_break or not fits(text, column + 1, closing if is_last else 1):
+            rows.append([])
+            column = hang - 1
+        rows[-1].append(text if is_last else f"{text},")
+        column += 1 + len(rows[-1][-1])
+    if len(rows[0]) < 2 or any(len(row) != len(rows[0]) for row in rows[:-1]) or len(rows[-1]) > len(rows[0]):
+        return None
+    widths = [max(len(row[at]) for row in rows if len(row) > at) for at in range(len(rows[0]))]
+    lines = [" ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    is_narrow = all(fits(line, hang) for line in lines) and fits(lines[-1], hang, closing)
+    return lines if is_narrow else None
 
 
 def _takes_comma(bracket: Bracket) -> bool:

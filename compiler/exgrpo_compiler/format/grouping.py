@@ -8,7 +8,7 @@ from typing import NamedTuple
 from exgrpo_compiler.format.outline import Starts
 from exgrpo_compiler.format.pieces import Bracket, BracketKind, Item, Note, Part, Word
 from exgrpo_compiler.format.words import END
-from exgrpo_compiler.syntax import CLOSERS, NAMES, OPENERS, STRINGS
+from exgrpo_compiler.syntax import CLOSERS, KINDS, NAMES, OPENERS, STRINGS
 
 _SEPARATORS = frozenset({"COMMA", "SEMICOLON"})
 _OPERANDS = NAMES | STRINGS | {"NUMBER", "TRUE", "FALSE"}
@@ -162,7 +162,9 @@ def _move_notes(parts: Sequence[Part]) -> tuple[Part, ...]:
         if not isinstance(part, Word) or part.type not in SIGNS or not part.notes:
             continue
         notes = following.notes if isinstance(following, Word) else following.opener.notes
-        if any(note.is_trailing for note in notes):
+        # A kind that begins a line may look like a declaration to the parser.
+        is_kind = isinstance(following, Word) and following.type in KINDS
+        if is_kind or any(note.is_trailing for note in notes):
             continue
         moved[index] = part._replace(notes=())
         if isinstance(following, Word):

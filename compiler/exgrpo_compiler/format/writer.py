@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from exgrpo_compiler.format.pieces import Note
 
-_NOTE_GAP = 2
-"""Spaces before a comment at the end of a line."""
+_NOTE_GAP = 3
+"""Spaces before a comment at the end of a line, as in the examples of docs/language.md."""
 
 
 class _Trailing(NamedTuple):
