@@ -78,7 +78,7 @@ def _render_diagnostic(diagnostic: Diagnostic, color: bool) -> str:
     ]
     marks = [_Mark(diagnostic.span, "^", "", severity)]
     marks.extend(_Mark(label.span, "-", label.text, "label") for label in diagnostic.labels)
-    gutter = max(len(str(_get_line_number(mark.span))) for mark in marks)
+    gutter = max(len(str(_get_last_line(mark.span))) for mark in marks)
     places: dict[tuple[str, int], list[_Mark]] = {}
     for mark in marks:
         places.setdefault((mark.span.source.name, _get_line_number(mark.span)), []).append(mark)
@@ -94,28 +94,73 @@ def _get_line_number(span: Span) -> int:
     return span.source.locate(span.start).line
 
 
+def _get_last_line(span: Span) -> int:
+    """The line of the last character that is more than a blank."""
+    text = span.source.text[span.start : span.end].rstrip()
+    return span.source.locate(span.start + max(0, len(text) - 1)).line
+
+
 def _render_place(marks: Sequence[_Mark], gutter: int, color: bool) -> list[str]:
     """File and line of spans that begin on the same line, the line, and under it a row of marks for each."""
     span = marks[0].span
     position = span.source.locate(span.start)
     line = span.source.get_line(position.line)
-    bar = _paint("|", "label", color)
     window = _find_window(line, position.column - 1)
+    arrow = _paint("-->", "label", color)
     lines = [
-        f"{' ' * gutter}{_paint('-->', 'label', color)} {span.source.name}:{position.line}:{position.column}",
-        f"{' ' * gutter} {bar}",
-        f"{_paint(str(position.line).rjust(gutter), 'label', color)} {bar} {_clean(line[window])}".rstrip(),
+        f"{' ' * gutter}{arrow} {span.source.name}:{position.line}:{position.column}",
+        f"{' ' * gutter} {_paint('|', 'label', color)}",
+        _render_line(position.line, line[window], gutter, color),
     ]
     for mark in marks:
-        first = span.source.locate(mark.span.start).column - 1
-        shown = line[window]
-        start = min(max(0, first - window.start), len(shown))
-        stop = max(start, min(len(shown), start + mark.span.end - mark.span.start))
-        indent = measure_width(shown[:start])
-        width = max(1, measure_width(shown[:stop]) - indent)
-        text = mark.sign * width + (f" {_clean(mark.text)}" if mark.text else "")
-        lines.append(f"{' ' * gutter} {bar} {' ' * indent}{_paint(text, mark.style, color)}")
+        first = mark.span.source.locate(mark.span.start).column - 1
+        is_long = _get_last_line(mark.span) > position.line
+        stop = len(line) if is_long else first + mark.span.end - mark.span.start
+        lines.append(_render_marks(mark, line, window, (first, stop), gutter, color, has_text=not is_long))
+        if is_long:
+            lines.extend(_render_end(mark, gutter, color))
     return lines
+
+
+def _render_end(mark: _Mark, gutter: int, color: bool) -> list[str]:
+    """The last line of a span over several lines, after three dots for those between."""
+    source = mark.span.source
+    number = _get_last_line(mark.span)
+    line = source.get_line(number)
+    stop = min(len(line.rstrip()), mark.span.end - source.line_starts[number - 1])
+    start = len(line) - len(line.lstrip())
+    window = _find_window(line, max(start, stop - 1))
+    is_next = number == _get_line_number(mark.span) + 1
+    return [
+        *([] if is_next else ["…".rjust(gutter)]),
+        _render_line(number, line[window], gutter, color),
+        _render_marks(mark, line, window, (start, stop), gutter, color, has_text=True),
+    ]
+
+
+def _render_line(number: int, text: str, gutter: int, color: bool) -> str:
+    bar = _paint("|", "label", color)
+    return f"{_paint(str(number).rjust(gutter), 'label', color)} {bar} {_clean(text)}".rstrip()
+
+
+def _render_marks(
+    mark: _Mark,
+    line: str,
+    window: slice,
+    columns: tuple[int, int],
+    gutter: int,
+    color: bool,
+    *,
+    has_text: bool,
+) -> str:
+    """Signs under the columns of a line, as far as they are shown, and what the mark says."""
+    shown = line[window]
+    start = min(max(0, columns[0] - window.start), len(shown))
+    stop = max(start, min(len(shown), columns[1] - window.start))
+    indent = measure_width(shown[:start])
+    width = max(1, measure_width(shown[:stop]) - indent)
+    text = mark.sign * width + (f" {_clean(mark.text)}" if mark.text and has_text else "")
+    return f"{' ' * gutter} {_paint('|', 'label', color)} {' ' * indent}{_paint(text, mark.style, color)}"
 
 
 def _find_window(line: str, column: int) -> slice:

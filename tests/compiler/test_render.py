@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from exgrpo_artifact.record import replace
 from exgrpo_compiler.diagnostics import Diagnostic, Label
 from exgrpo_compiler.render import measure_width, render_human, summarize
 from exgrpo_compiler.render_json import render_json
@@ -44,9 +45,9 @@ def test_labels_stand_with_their_own_lines_and_files() -> None:
         Label(Span(source, 0, 1), "defined here"),
         Label(Span(other, 11, 12), "and there"),
     )
-    problem = Diagnostic("shadowed-name", "warning", "message", Span(source, 6, 7), labels)
+    problem = Diagnostic("some-name", "warning", "message", Span(source, 6, 7), labels)
     assert render_human([problem], color=False) == (
-        "warning[shadowed-name]: message\n"
+        "warning[some-name]: message\n"
         "  --> spec.exg:2:1\n"
         "   |\n"
         " 2 | b = a\n"
@@ -83,9 +84,54 @@ def test_the_caret_stands_under_the_word(line: str, column: int) -> None:
     assert measure_width(shown[: shown.index("XX")]) == 4 + column
 
 
-def test_a_span_over_several_lines_is_marked_to_the_end_of_the_first() -> None:
-    problem = make_problem("ab cd\nef", "cd\nef")
+def test_a_span_over_two_lines_is_marked_on_both() -> None:
+    problem = make_problem("ab cd\n  ef gh", "cd\n  ef")
+    assert render_human([problem], color=False).split("\n")[3:7] == [
+        "1 | ab cd",
+        "  |    ^^",
+        "2 |   ef gh",
+        "  |   ^^",
+    ]
+
+
+def test_a_span_over_many_lines_shows_the_first_and_the_last() -> None:
+    source = Source("spec.exg", "\n" * 8 + "a = [\n  1,\n  2\n] + b\n", "spec")
+    start = source.text.index("a")
+    whole, inner = Span(source, start, start + 16), Span(source, start + 4, start + 16)
+    problem = Diagnostic("x", "error", "m", whole, (Label(inner, "a list"),))
+    assert render_human([problem], color=False).split("\n")[1:] == [
+        "  --> spec.exg:9:1",
+        "   |",
+        " 9 | a = [",
+        "   | ^^^^^",
+        " …",
+        "12 | ] + b",
+        "   | ^",
+        "   |     -",
+        " …",
+        "12 | ] + b",
+        "   | - a list",
+        "",
+        "1 error",
+    ]
+
+
+def test_a_span_that_ends_with_its_line_is_on_one_line() -> None:
+    problem = make_problem("ab cd\n\nef", "cd\n\n")
     assert render_human([problem], color=False).split("\n")[3:5] == ["1 | ab cd", "  |    ^^"]
+    assert "…" not in render_human([replace(problem, hint="h")], color=False)
+
+
+@pytest.mark.parametrize("width", [3, 200, 5000])
+def test_a_span_over_long_lines_is_shown_around_its_ends(width: int) -> None:
+    text = "a" * width + "X\n" + "b" * width + "Y" + "c" * width
+    start = width
+    source = Source("spec.exg", text, "spec")
+    problem = Diagnostic("x", "error", "m", Span(source, start, 2 * width + 3))
+    rows = render_human([problem], color=False).split("\n")[3:7]
+    assert max(map(len, rows)) < 200
+    assert rows[0][rows[1].index("^")] == "X"
+    assert rows[2][rows[3].rindex("^")] == "Y"
 
 
 def test_the_end_of_a_file_can_be_marked() -> None:
