@@ -10,6 +10,8 @@ import click
 
 COMMANDS: Final[Mapping[str, str]] = {
     "check": "exgrpo_dsl.cli.check:check",
+    "lint": "exgrpo_dsl.cli.lint:lint",
+    "fix": "exgrpo_dsl.cli.fix:fix",
     "fmt": "exgrpo_dsl.cli.fmt:fmt",
     "compile": "exgrpo_dsl.cli.compile:compile_",
     "test": "exgrpo_dsl.cli.test:test",
