@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, cast
 
-from lark import Token
-
 from exgrpo_compiler.ast import Assign, Block, Configured, Entry, Expr, Record, Stmt
 from exgrpo_compiler.diagnostics import Diagnostic, Label
 from exgrpo_compiler.source import Span
 from exgrpo_compiler.tokens import get_span
+from exgrpo_compiler.tree import Token
 
 Member = Stmt | Entry | Token
 
@@ -130,7 +129,7 @@ def _check_record_separators(braces: Braces) -> Sequence[Diagnostic]:
     previous: Member | None = None
     for member in braces.members:
         if isinstance(member, Token):
-            if member.start_pos == member.end_pos:
+            if member.start == member.end:
                 continue
             if member.type == "SEMICOLON":
                 message = "Entries of a record are separated by `,`, not by `;`."

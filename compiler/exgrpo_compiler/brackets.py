@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from lark import Token
-
 from exgrpo_compiler.syntax import CLOSERS, KINDS, NAMES, OPENERS
 from exgrpo_compiler.tokens import get_start, is_first_on_line
+from exgrpo_compiler.tree import Token
 
 
 class Brackets(NamedTuple):
@@ -48,7 +47,9 @@ def _find_opener(tokens: Sequence[Token], stack: Sequence[int], index: int) -> i
         opener = tokens[stack[depth]]
         if opener.type == CLOSERS[closer.type]:
             return depth
-        is_passable = opener.type != "LEFT_BRACE" if closer == "}" else opener.line == closer.line
+        is_passable = (
+            opener.type != "LEFT_BRACE" if closer.type == "RIGHT_BRACE" else opener.line == closer.line
+        )
         if not is_passable:
             return None
     return None

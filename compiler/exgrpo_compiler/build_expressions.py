@@ -11,8 +11,6 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple, cast
 
-from lark import Token, Tree
-
 from exgrpo_compiler import ast
 from exgrpo_compiler.braces import ReadExpr, read_braced, read_record
 from exgrpo_compiler.diagnostics import Diagnostic, Label
@@ -20,6 +18,7 @@ from exgrpo_compiler.source import Source, Span
 from exgrpo_compiler.strings import decode_string
 from exgrpo_compiler.syntax import STATEMENT_WORDS
 from exgrpo_compiler.tokens import get_span, get_start
+from exgrpo_compiler.tree import Token, Tree
 
 Children = Sequence[Any]
 
@@ -65,10 +64,10 @@ class ExpressionBuilder:
         """Offsets of the tokens that begin a line outside of parentheses and brackets."""
         self.diagnostics: list[Diagnostic] = []
 
-    def build(self, root: Tree[Token]) -> Any:
+    def build(self, root: Tree) -> Any:
         """The value of a parse tree; the stack is ours, so that depth costs no calls."""
-        order: list[Tree[Token] | Token] = []
-        todo: list[Tree[Token] | Token] = [root]
+        order: list[Tree | Token] = []
+        todo: list[Tree | Token] = [root]
         while todo:
             node = todo.pop()
             order.append(node)
@@ -82,15 +81,9 @@ class ExpressionBuilder:
             count = len(node.children)
             children = values[len(values) - count :]
             del values[len(values) - count :]
-            method: Callable[[Tree[Token], Children], Any] = getattr(self, f"_build_{node.data}")
-            values.append(method(node, children))
+            method: Callable[[Span, Children], Any] = getattr(self, f"_build_{node.data}")
+            values.append(method(Span(self.source, node.start, node.end), children))
         return values[0]
-
-    def get_span(self, tree: Tree[Token]) -> Span:
-        """Where a node stands."""
-        if tree.meta.empty:
-            return Span(self.source, 0, 0)
-        return Span(self.source, tree.meta.start_pos, tree.meta.end_pos)
 
     def report(self, id: str, message: str, span: Span, hint: str | None = None) -> None:
         """Adds an error."""
@@ -114,13 +107,13 @@ class ExpressionBuilder:
 
     # --- names and types
 
-    def _build_name(self, tree: Tree[Token], children: Children) -> ast.Name:
-        return ast.Name(str(children[0]), self.get_span(tree))
+    def _build_name(self, span: Span, children: Children) -> ast.Name:
+        return ast.Name(str(children[0]), span)
 
-    def _build_name_path(self, tree: Tree[Token], children: Children) -> Path:
+    def _build_name_path(self, span: Span, children: Children) -> Path:
         return tuple(children)
 
-    def _build_type(self, tree: Tree[Token], children: Children) -> ast.TypeExpr:
+    def _build_type(self, span: Span, children: Children) -> ast.TypeExpr:
         name = ".".join(part.text for part in children[0])
         element: ast.TypeExpr | None = None
         arguments: tuple[ast.Argument, ...] = ()
@@ -129,7 +122,7 @@ class ExpressionBuilder:
         elif len(children) > 1:
             arguments = children[1].values
             self._reject_where(children[1])
-        return ast.TypeExpr(name, arguments, element, self.get_span(tree))
+        return ast.TypeExpr(name, arguments, element, span)
 
     def _reject_where(self, arguments: Arguments) -> None:
         if arguments.where is not None:
@@ -145,8 +138,8 @@ class ExpressionBuilder:
 
     # --- atoms
 
-    def _build_number(self, tree: Tree[Token], children: Children) -> ast.Number:
-        text, span = str(children[0]), self.get_span(tree)
+    def _build_number(self, span: Span, children: Children) -> ast.Number:
+        text = str(children[0])
         match = _NUMBER.fullmatch(text)
         digits, unit = (match[1], match[2]) if match else (text, "")
         value = float(digits.replace("_", ""))
@@ -156,7 +149,7 @@ class ExpressionBuilder:
         is_int = not any(sign in digits for sign in ".eE")
         return ast.Number(value, is_int, unit or None, text, span)
 
-    def _build_text(self, tree: Tree[Token], children: Children) -> ast.Text:
+    def _build_text(self, span: Span, children: Children) -> ast.Text:
         return self.read_text(children[0])
 
     def read_text(self, token: Token) -> ast.Text:
@@ -165,16 +158,16 @@ class ExpressionBuilder:
         self.diagnostics.extend(decoded.diagnostics)
         return decoded.text
 
-    def _build_bool_(self, tree: Tree[Token], children: Children) -> ast.Bool:
-        return ast.Bool(children[0].type == "TRUE", self.get_span(tree))
+    def _build_bool_(self, span: Span, children: Children) -> ast.Bool:
+        return ast.Bool(children[0].type == "TRUE", span)
 
-    def _build_list(self, tree: Tree[Token], children: Children) -> ast.ListExpr:
-        return ast.ListExpr(tuple(children), self.get_span(tree))
+    def _build_list(self, span: Span, children: Children) -> ast.ListExpr:
+        return ast.ListExpr(tuple(children), span)
 
-    def _build_record(self, tree: Tree[Token], children: Children) -> ast.Expr:
-        return self._keep(read_record(children[0], None, self.get_span(tree)))
+    def _build_record(self, span: Span, children: Children) -> ast.Expr:
+        return self._keep(read_record(children[0], None, span))
 
-    def _build_reference(self, tree: Tree[Token], children: Children) -> ast.Ref:
+    def _build_reference(self, span: Span, children: Children) -> ast.Ref:
         name: ast.Name = children[0]
         if name.text in _STATEMENT_NAMES:
             message = f"`{name.text}` begins a statement and cannot stand as a value."
@@ -183,49 +176,49 @@ class ExpressionBuilder:
 
     # --- calls
 
-    def _build_attribute(self, tree: Tree[Token], children: Children) -> ast.Attribute:
-        return ast.Attribute(children[0], children[1], self.get_span(tree))
+    def _build_attribute(self, span: Span, children: Children) -> ast.Attribute:
+        return ast.Attribute(children[0], children[1], span)
 
-    def _build_call(self, tree: Tree[Token], children: Children) -> ast.Call:
+    def _build_call(self, span: Span, children: Children) -> ast.Call:
         function, arguments = children
         self.warn_continued(arguments.span.start, "(")
-        return self._make_call(function, arguments, self.get_span(tree))
+        return self._make_call(function, arguments, span)
 
-    def _build_head_call(self, tree: Tree[Token], children: Children) -> ast.Call:
+    def _build_head_call(self, span: Span, children: Children) -> ast.Call:
         path, arguments = children
-        return self._make_call(self.turn_path(path), arguments, self.get_span(tree))
+        return self._make_call(self.turn_path(path), arguments, span)
 
     def _make_call(self, function: ast.Expr, arguments: Arguments, span: Span) -> ast.Call:
         where, otherwise = arguments.where or (None, None)
         return ast.Call(function, arguments.values, where, otherwise, span)
 
-    def _build_arguments(self, tree: Tree[Token], children: Children) -> Arguments:
+    def _build_arguments(self, span: Span, children: Children) -> Arguments:
         where = children[-1] if children and isinstance(children[-1], Where) else None
         values = children[:-1] if where is not None else children
         wrapped = (
             value if isinstance(value, ast.Argument) else ast.Argument(None, value, value.span)
             for value in values
         )
-        return Arguments(tuple(wrapped), where, self.get_span(tree))
+        return Arguments(tuple(wrapped), where, span)
 
-    def _build_argument(self, tree: Tree[Token], children: Children) -> ast.Argument:
-        return ast.Argument(children[0], children[1], self.get_span(tree))
+    def _build_argument(self, span: Span, children: Children) -> ast.Argument:
+        return ast.Argument(children[0], children[1], span)
 
-    def _build_where(self, tree: Tree[Token], children: Children) -> Where:
+    def _build_where(self, span: Span, children: Children) -> Where:
         return Where(children[0], children[1] if len(children) > 1 else None)
 
-    def _build_pipe(self, tree: Tree[Token], children: Children) -> ast.Pipe:
+    def _build_pipe(self, span: Span, children: Children) -> ast.Pipe:
         arguments: tuple[ast.Argument, ...] = ()
         if len(children) > 2:
             self.warn_continued(children[2].span.start, "(")
             self._reject_where(children[2])
             arguments = children[2].values
-        return ast.Pipe(children[0], self.turn_path(children[1]), arguments, self.get_span(tree))
+        return ast.Pipe(children[0], self.turn_path(children[1]), arguments, span)
 
-    def _build_braced(self, tree: Tree[Token], children: Children) -> ast.Expr:
+    def _build_braced(self, span: Span, children: Children) -> ast.Expr:
         value, braces = children
         self.warn_continued(braces.span.start, "{")
-        return self._keep(read_braced(value, braces, self.get_span(tree)))
+        return self._keep(read_braced(value, braces, span))
 
     def _keep(self, read: ReadExpr) -> ast.Expr:
         self.diagnostics.extend(read.diagnostics)
@@ -233,37 +226,37 @@ class ExpressionBuilder:
 
     # --- operators
 
-    def _build_negative(self, tree: Tree[Token], children: Children) -> ast.Unary:
-        return ast.Unary("neg", children[0], self.get_span(tree))
+    def _build_negative(self, span: Span, children: Children) -> ast.Unary:
+        return ast.Unary("neg", children[0], span)
 
-    def _build_not_(self, tree: Tree[Token], children: Children) -> ast.Unary:
-        return ast.Unary("not", children[0], self.get_span(tree))
+    def _build_not_(self, span: Span, children: Children) -> ast.Unary:
+        return ast.Unary("not", children[0], span)
 
-    def _build_arithmetic(self, tree: Tree[Token], children: Children) -> ast.Binary:
+    def _build_arithmetic(self, span: Span, children: Children) -> ast.Binary:
         left, sign, right = children
         if sign.type == "MINUS":
             self.warn_continued(get_start(sign), "-")
-        return ast.Binary(_ARITHMETIC[str(sign)], left, right, self.get_span(tree))
+        return ast.Binary(_ARITHMETIC[str(sign)], left, right, span)
 
-    def _build_and_(self, tree: Tree[Token], children: Children) -> ast.Binary:
-        return ast.Binary("and", children[0], children[1], self.get_span(tree))
+    def _build_and_(self, span: Span, children: Children) -> ast.Binary:
+        return ast.Binary("and", children[0], children[1], span)
 
-    def _build_or_(self, tree: Tree[Token], children: Children) -> ast.Binary:
-        return ast.Binary("or", children[0], children[1], self.get_span(tree))
+    def _build_or_(self, span: Span, children: Children) -> ast.Binary:
+        return ast.Binary("or", children[0], children[1], span)
 
-    def _build_compare(self, tree: Tree[Token], children: Children) -> ast.Compare:
+    def _build_compare(self, span: Span, children: Children) -> ast.Compare:
         ops = tuple(_COMPARISONS[str(sign)] for sign in children[1::2])
-        return ast.Compare(tuple(children[::2]), ops, self.get_span(tree))
+        return ast.Compare(tuple(children[::2]), ops, span)
 
-    def _build_range_(self, tree: Tree[Token], children: Children) -> ast.Range:
-        return ast.Range(children[0], children[1], self.get_span(tree))
+    def _build_range_(self, span: Span, children: Children) -> ast.Range:
+        return ast.Range(children[0], children[1], span)
 
-    def _build_conditional(self, tree: Tree[Token], children: Children) -> ast.Conditional:
+    def _build_conditional(self, span: Span, children: Children) -> ast.Conditional:
         then, condition, otherwise = children
-        return ast.Conditional(condition, then, otherwise, self.get_span(tree))
+        return ast.Conditional(condition, then, otherwise, span)
 
-    def _build_default(self, tree: Tree[Token], children: Children) -> ast.Default:
-        return ast.Default(children[0], children[1], self.get_span(tree))
+    def _build_default(self, span: Span, children: Children) -> ast.Default:
+        return ast.Default(children[0], children[1], span)
 
-    def _build_expression(self, tree: Tree[Token], children: Children) -> ast.Expr:
+    def _build_expression(self, span: Span, children: Children) -> ast.Expr:
         return cast(ast.Expr, children[0])

@@ -1,47 +1,84 @@
-"""Text to every token of it, broken ones and comments included; never fails.
-
-A block string without its closing fence would swallow the declarations after it, up to the next fence, and turn
-all strings that follow inside out. Where fences do not pair up, a string that runs over the beginning of a
-declaration is therefore ended before that line.
-"""
+"""Text to every lexeme of it, broken ones and comments included; never fails, in time linear in the text."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from lark import Token
+from exgrpo_compiler.grammar_tables import PATTERN, SIGNS, WORDS
+from exgrpo_compiler.syntax import KINDS
 
-from exgrpo_compiler.syntax import KINDS, load_parser
-
+_PATTERN = re.compile(PATTERN)
 _KINDS = "|".join(sorted(kind.lower() for kind in KINDS))
-_DECLARATION = re.compile(rf"^(?:{_KINDS}) +(?:[a-z_]\w* *[=:({{]|[a-z_]\w* of |\")", re.MULTILINE)
+_DECLARATION = rf"^(?:{_KINDS}) +(?:[a-z_]\w* *[=:({{]|[a-z_]\w* of |\")"
 """A line that nobody writes at the margin of a prompt: a kind, a name and the sign that follows it."""
+_OPENING = re.compile(r"[=:(,\[][ \t]*$")
+"""What stands before a fence that opens."""
 
 
-def lex_text(text: str) -> list[Token]:
-    """The tokens of a text in order."""
-    done: list[Token] = []
-    while True:
-        tokens = list(load_parser().lex(text))
-        if not tokens or tokens[-1].type != "UNCLOSED_BLOCK":
-            return done + tokens
-        index, cut = next(_find_cuts(text, tokens), (0, 0))
-        if cut == 0:
-            return done + tokens
-        done += [*tokens[:index], *load_parser().lex(_blank(text, tokens[index].start_pos or 0)[:cut])]
-        text = _blank(text, cut)
+Scanned = tuple[str, str, int, int]
+"""Type, text, start and end of a terminal: a plain tuple, since there are many and each lives for a moment."""
 
 
-def _find_cuts(text: str, tokens: Sequence[Token]) -> Iterator[tuple[int, int]]:
-    """Index of a block string that runs over the beginning of a declaration, and the offset of that."""
-    for index, token in enumerate(tokens):
-        if token.type in {"BLOCK_STRING", "UNCLOSED_BLOCK"}:
-            match = _DECLARATION.search(text, token.start_pos or 0, token.end_pos or 0)
-            if match is not None:
-                yield index, match.start()
+def scan_text(text: str, start: int = 0) -> list[Scanned]:
+    """Terminals in order."""
+    found: list[Scanned] = []
+    add, get_word = found.append, WORDS.get
+    for match in _PATTERN.finditer(text, start):
+        group = match.lastgroup
+        at, end = match.span(group)  # type: ignore[arg-type]
+        lexeme = text[at:end]
+        if group == "NAME":
+            add((get_word(lexeme, "NAME"), lexeme, at, end))
+        elif group == "SIGN":
+            add((SIGNS[lexeme], lexeme, at, end))
+        elif group == "END":
+            break
+        else:
+            add((group, lexeme, at, end))  # type: ignore[arg-type]
+    return found
 
 
-def _blank(text: str, end: int) -> str:
-    """The text with nothing but line breaks before `end`, so that what follows keeps its place."""
-    return re.sub(r"[^\n]", " ", text[:end]) + text[end:]
+def scan_damaged_text(text: str) -> Iterator[Scanned]:
+    """As `scan_text`, for a text with a mistake in it, which may be a block string without its closing fence.
+
+    Such a string swallows the declarations after it, up to the next fence, and turns all strings that follow inside out.
+    One that runs over the beginning of a declaration and has no closing fence, or one that looks like it opens
+    another string, is therefore ended before that line.
+    """
+    declaration = re.compile(_DECLARATION, re.MULTILINE)
+    at = 0
+    while at >= 0:
+        at, start = -1, at
+        for lexeme in _scan_lazily(text, start):
+            kind, _, begin, end = lexeme
+            if kind in ("BLOCK_STRING", "UNCLOSED_BLOCK") and _is_run_on(text, kind, begin, end):
+                cut = declaration.search(text, begin, end)
+                if cut is not None:
+                    at = cut.start()
+                    yield "UNCLOSED_BLOCK", text[begin:at], begin, at
+                    break
+            yield lexeme
+
+
+def _scan_lazily(text: str, start: int) -> Iterator[Scanned]:
+    for match in _PATTERN.finditer(text, start):
+        group = match.lastgroup or ""
+        at, end = match.span(group)
+        lexeme = text[at:end]
+        if group == "END":
+            return
+        yield (
+            {"NAME": WORDS.get(lexeme, "NAME"), "SIGN": SIGNS.get(lexeme, "")}.get(group, group),
+            lexeme,
+            at,
+            end,
+        )
+
+
+def _is_run_on(text: str, kind: str, begin: int, end: int) -> bool:
+    """Whether the fence that closes a string looks like one that opens another."""
+    if kind == "UNCLOSED_BLOCK":
+        return True
+    line = text.rfind("\n", begin, end - 3) + 1
+    return line > begin and _OPENING.search(text, line, end - 3) is not None

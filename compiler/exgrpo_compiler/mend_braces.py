@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from lark import Token
-
 from exgrpo_compiler.diagnostics import Diagnostic, Label
 from exgrpo_compiler.source import Source, Span
 from exgrpo_compiler.syntax import CLOSERS, OPENERS
 from exgrpo_compiler.tokens import get_end, get_span, is_first_on_line, make_token
+from exgrpo_compiler.tree import Token
 
 
 class Mended(NamedTuple):
@@ -41,7 +40,7 @@ def mend_braces(source: Source, tokens: Sequence[Token]) -> Mended:
     indent = 1
     for index, token in enumerate(tokens):
         is_first = is_first_on_line(tokens, index)
-        indent = (token.column or 1) if is_first else indent
+        indent = token.column if is_first else indent
         while missing > 0 and (_is_closed_over(stack, token) or (is_first and _is_past_end(stack, token))):
             problems.append(_report_missing(source, stack.pop().token, mended[-1]))
             mended.append(make_token("RIGHT_BRACE", "}", mended[-1]))
@@ -87,7 +86,7 @@ def _is_past_end(stack: Sequence[_Open], token: Token) -> bool:
     """
     if len(stack) < 2 or stack[-1].token.type != "LEFT_BRACE":
         return False
-    column, indent = token.column or 1, stack[-1].indent
+    column, indent = token.column, stack[-1].indent
     return column < indent or (column == indent and token.type != "RIGHT_BRACE")
 
 

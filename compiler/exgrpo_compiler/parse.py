@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-from lark import Token, Tree
-
 from exgrpo_artifact.record import replace
 from exgrpo_compiler.ast import Decl, Expr, SpecFile, Use
 from exgrpo_compiler.brackets import find_line_leads, split_declarations
@@ -24,6 +22,7 @@ from exgrpo_compiler.tokens import (
     is_first_on_line,
     read_tokens,
 )
+from exgrpo_compiler.tree import Token, Tree
 
 EDITION = 1
 _LAYOUT_IDS = frozenset({"syntax-error", "mixed-braces"})
@@ -118,18 +117,17 @@ def _get_line(problem: Diagnostic) -> int:
     return problem.span.source.locate(problem.span.start).line
 
 
-def _find_too_deep(source: Source, root: Tree[Token]) -> Diagnostic | None:
+def _find_too_deep(source: Source, root: Tree) -> Diagnostic | None:
     """A report where nesting first passes MAX_DEPTH, or None."""
     todo = [(root, 1)]
     while todo:
         tree, depth = todo.pop()
         if depth > MAX_DEPTH:
-            start = 0 if tree.meta.empty else tree.meta.start_pos
             return Diagnostic(
                 "too-deep",
                 "error",
                 f"This is nested more than {MAX_DEPTH} levels deep.",
-                Span(source, start, start + 1),
+                Span(source, tree.start, tree.start + 1),
                 hint="give parts of it names of their own",
             )
         todo.extend((child, depth + 1) for child in reversed(tree.children) if isinstance(child, Tree))

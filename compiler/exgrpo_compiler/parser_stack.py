@@ -1,87 +1,115 @@
-"""The LALR parser's stack, with what recovery asks of it: what is open, what could follow, and winding back."""
+"""The LALR parser's stack, with what recovery asks of it: what is open, what could follow, and winding back.
+
+A token that has no place leaves the stack as it was.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
-from lark import Token, Tree
-from lark.exceptions import UnexpectedToken
-from lark.parsers.lalr_analysis import Shift
+from exgrpo_compiler.automaton import (
+    END,
+    GRAMMAR_RULES,
+    SYMBOLS,
+    TERMINAL_COUNT,
+    can_take,
+    get_row,
+    get_start_state,
+)
+from exgrpo_compiler.grammar_tables import TERMINALS
+from exgrpo_compiler.syntax import CLOSERS, OPENERS, Start
+from exgrpo_compiler.tokens import make_token
+from exgrpo_compiler.tree import Token, Tree
 
-from exgrpo_compiler.syntax import CLOSERS, OPENERS, Start, load_parser
-from exgrpo_compiler.tokens import get_start, make_token
-
-_PARTIAL_LISTS = frozenset({"_members", "_yields"})
-_PARTIAL_FILE = frozenset({"header", "_items"})
-
-Table = Mapping[int, Mapping[str, tuple[Any, Any]]]
+_PARTIAL_LISTS = frozenset({SYMBOLS["_members"], SYMBOLS["_yields"]})
+_PARTIAL_FILE = frozenset({SYMBOLS["header"], SYMBOLS["_items"]})
+_USE = SYMBOLS["USE"]
 
 
 class ParserStack:
     """A parser at some point of a file or an expression."""
 
     def __init__(self, start: Start) -> None:
-        self._parser = load_parser().parse_interactive(start=start)
-        self._state = self._parser.parser_state
-        self._before: list[int] = list(self._state.state_stack)
+        self._states = [get_start_state(start)]
+        # What each state was reached by: the symbol, its value (a list where it is to be spliced), its first offset.
+        self._symbols: list[int] = []
+        self._values: list[Any] = []
+        self._starts: list[int] = []
+        self._open: list[int] = []
+        """Positions on the stack of the brackets that are open, outermost first."""
+        self._end = 0
 
     def feed(self, token: Token) -> bool:
-        """Takes a token; False, and the stack half reduced, if it has no place here."""
-        self._before = list(self._state.state_stack)
-        try:
-            self._parser.feed_token(token)
-        except UnexpectedToken:
+        """Takes a token; False if it has no place here."""
+        terminal = SYMBOLS[token.type]
+        if not can_take(self._states, terminal):
             return False
+        target = get_row(self._states[-1])[terminal]
+        while target < 0:
+            self._reduce(~target)
+            target = get_row(self._states[-1])[terminal]
+        if token.type in OPENERS:
+            self._open.append(len(self._symbols))
+        elif token.type in CLOSERS:
+            self._open.pop()
+        self._push(target, terminal, token, token.start)
+        self._end = token.end
         return True
 
-    def end(self) -> Tree[Token] | None:
-        """The whole tree; None, and the stack half reduced, if the text cannot end here."""
-        self._before = list(self._state.state_stack)
-        try:
-            tree: Tree[Token] = self._parser.feed_token(Token("$END", ""))
-        except UnexpectedToken:
+    def end(self) -> Tree | None:
+        """The whole tree; None if the text cannot end here."""
+        if not can_take(self._states, END):
             return None
+        while row := get_row(self._states[-1]):
+            self._reduce(~row[END])
+        tree: Tree = self._values[0]
         return tree
+
+    def _push(self, state: int, symbol: int, value: Any, start: int) -> None:
+        self._states.append(state)
+        self._symbols.append(symbol)
+        self._values.append(value)
+        self._starts.append(start)
+
+    def _reduce(self, number: int) -> None:
+        rule = GRAMMAR_RULES[number]
+        at = len(self._symbols) - len(rule.parts)
+        values = self._values[at:]
+        start = self._starts[at] if rule.parts else self._end
+        self._cut(at)
+        children = _collect(values, rule.parts)
+        value: Any = children
+        if rule.action == "=":
+            value = children[0]
+        elif rule.action != "*":
+            value = Tree(rule.action, children, start, self._end)
+        self._push(get_row(self._states[-1])[rule.origin], rule.origin, value, start)
+
+    def _cut(self, at: int) -> None:
+        del self._states[at + 1 :], self._symbols[at:], self._values[at:], self._starts[at:]
 
     def find_accepted(self) -> frozenset[str]:
         """Terminals that can be fed now."""
-        return _find_accepted(self._table, self._state.state_stack)
-
-    def find_accepted_before(self) -> frozenset[str]:
-        """Terminals that could have been fed instead of the one that was refused."""
-        return _find_accepted(self._table, self._before)
-
-    @property
-    def _table(self) -> Table:
-        table: Table = self._state.parse_conf.parse_table.states
-        return table
+        row = get_row(self._states[-1])
+        return frozenset(
+            TERMINALS[symbol]
+            for symbol in row
+            if END < symbol < TERMINAL_COUNT and can_take(self._states, symbol)
+        )
 
     def find_opener(self) -> Token | None:
         """The innermost open bracket."""
-        found = self._find_open()
-        return self._state.value_stack[found[-1]] if found else None
+        return self._values[self._open[-1]] if self._open else None
 
     def find_block(self) -> Token | None:
         """The innermost open `{` of a block or record."""
         at = self._find_block()
-        return None if at is None else self._state.value_stack[at]
-
-    def _find_open(self) -> list[int]:
-        """Positions of the brackets that are open, outermost first."""
-        found: list[int] = []
-        for at, value in enumerate(self._state.value_stack):
-            if _is_token(value, OPENERS):
-                found.append(at)
-            elif _is_token(value, CLOSERS):
-                found.pop()  # closed, but not yet part of a tree
-        return found
+        return None if at is None else self._values[at]
 
     def _find_block(self) -> int | None:
-        values = self._state.value_stack
-        braces = [at for at in self._find_open() if _is_token(values[at], {"LEFT_BRACE"})]
-        is_import = any(_is_token(value, {"USE"}) for value in values)
-        return braces[-1] if braces and not is_import else None
+        if _USE in self._symbols[:3]:
+            return None
+        return next((at for at in reversed(self._open) if self._values[at].type == "LEFT_BRACE"), None)
 
     def drop_statement(self, last: Token, is_whole: bool) -> int | None:
         """Winds back to the innermost block, keeping the statement before if it is whole.
@@ -91,10 +119,10 @@ class ParserStack:
         block = self._find_block()
         if block is None:
             return None
-        if is_whole and self._find_open()[-1] == block:
+        if is_whole and self._open[-1] == block:
             self._end_statement(last)
         keep = block + 1
-        if len(self._state.value_stack) > keep and _is_tree(self._state.value_stack[keep], _PARTIAL_LISTS):
+        if len(self._symbols) > keep and self._symbols[keep] in _PARTIAL_LISTS:
             keep += 1
         return self._unwind(keep)
 
@@ -102,50 +130,31 @@ class ParserStack:
         """Winds back to the declarations before, keeping the last one if it is whole; as `drop_statement`."""
         self._end_statement(last)
         keep = 0
-        for value in self._state.value_stack:
-            if not _is_tree(value, _PARTIAL_FILE):
-                break
+        while keep < len(self._symbols) and self._symbols[keep] in _PARTIAL_FILE:
             keep += 1
         return self._unwind(keep)
 
     def _end_statement(self, last: Token) -> None:
-        if "SEMICOLON" in self.find_accepted():
-            self._parser.feed_token(make_token("SEMICOLON", ";", last))
+        self.feed(make_token("SEMICOLON", ";", last))
 
     def _unwind(self, keep: int) -> int | None:
-        dropped = self._state.value_stack[keep:]
-        del self._state.value_stack[keep:]
-        del self._state.state_stack[keep + 1 :]
-        return next((start for start in map(_find_start, dropped) if start is not None), None)
+        is_empty = len(self._symbols) <= keep
+        start = None if is_empty else self._starts[keep]
+        self._cut(keep)
+        while self._open and self._open[-1] >= keep:
+            self._open.pop()
+        return start
 
 
-def _find_accepted(table: Table, states: Sequence[int]) -> frozenset[str]:
-    candidates = (terminal for terminal in table[states[-1]] if terminal.isupper() and terminal != "$END")
-    return frozenset(terminal for terminal in candidates if _can_take(table, list(states), terminal))
-
-
-def _can_take(table: Table, states: list[int], terminal: str) -> bool:
-    """Whether the reductions that a terminal causes end in its shift; LALR tables may find out late."""
-    while terminal in table[states[-1]]:
-        action, rule = table[states[-1]][terminal]
-        if action is Shift:
-            return True
-        del states[len(states) - len(rule.expansion) :]
-        states.append(table[states[-1]][rule.origin.name][1])
-    return False
-
-
-def _is_token(value: object, terminals: Container[str]) -> bool:
-    return isinstance(value, Token) and value.type in terminals
-
-
-def _is_tree(value: object, names: frozenset[str]) -> bool:
-    return isinstance(value, Tree) and str(value.data) in names
-
-
-def _find_start(value: object) -> int | None:
-    if isinstance(value, Token):
-        return get_start(value)
-    if isinstance(value, Tree) and not value.meta.empty:
-        return int(value.meta.start_pos)
-    return None
+def _collect(values: list[Any], parts: str) -> list[Any]:
+    """The parts that a rule keeps, lists spliced; the first list is taken over, so that long ones are not copied."""
+    children: list[Any] = []
+    for value, part in zip(values, parts, strict=True):
+        if part == "k":
+            children.append(value)
+        elif part == "s":
+            if children:
+                children.extend(value)
+            else:
+                children = value
+    return children

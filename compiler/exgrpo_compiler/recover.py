@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from lark import Token, Tree
-
 from exgrpo_compiler.brackets import match_brackets
 from exgrpo_compiler.diagnostics import Diagnostic
 from exgrpo_compiler.mend_braces import mend_braces
@@ -24,6 +22,7 @@ from exgrpo_compiler.syntax import (
 )
 from exgrpo_compiler.syntax_errors import Failure, describe_failure
 from exgrpo_compiler.tokens import get_end, get_start, is_first_on_line, make_token
+from exgrpo_compiler.tree import Token, Tree
 
 _AFTER_STATEMENT_START = NAMES | {"EQUALS", "COLON", "DOT", "LEFT_BRACE"}
 _YIELDS = ("YIELDS", "LEFT_BRACE")
@@ -33,7 +32,7 @@ BRACE_IDS = frozenset({"unclosed-brace", "unopened-brace"})
 class ParsedPiece(NamedTuple):
     """What could be read."""
 
-    tree: Tree[Token] | None
+    tree: Tree | None
     """None only for an expression that could not be read at all."""
     diagnostics: tuple[Diagnostic, ...]
     lost_names: frozenset[str]
@@ -104,17 +103,17 @@ class _PieceParser:
             elif self.stack.feed(self.tokens[index]):
                 index += 1
             else:
-                accepts = self.stack.find_accepted_before()
+                accepts = self.stack.find_accepted()
                 self._report(index, accepts)
                 index = 0 if self._insert_brace(index, accepts) else self._recover(index)
         tree = self._finish()
         return ParsedPiece(tree, tuple(self.diagnostics), frozenset(self.lost_names))
 
-    def _finish(self) -> Tree[Token] | None:
+    def _finish(self) -> Tree | None:
         """Ends the piece, closing what is still open."""
         while (tree := self.stack.end()) is None:
             if not self.has_ended_badly:
-                self._report(len(self.tokens), self.stack.find_accepted_before())
+                self._report(len(self.tokens), self.stack.find_accepted())
                 self.has_ended_badly = True
             if self.stack.find_block() is not None:
                 self._drop(self.stack.drop_statement(self.tokens[-1], is_whole=True), len(self.tokens))
@@ -145,7 +144,7 @@ class _PieceParser:
             return
         end = get_end(self.tokens[resume - 1])
         dropped = (token for token in self.tokens if start <= get_start(token) < end)
-        self.lost_names.update(str(token) for token in dropped if token.type in NAMES)
+        self.lost_names.update(token.text for token in dropped if token.type in NAMES)
 
     def _insert_brace(self, index: int, accepts: frozenset[str]) -> bool:
         """Begins again with a `{` where one is missing, if the piece has a `}` too many and no other mistake."""
@@ -241,7 +240,7 @@ class _PieceParser:
         if index < len(self.tokens) and get_end(self.tokens[index]) == get_start(self.tokens[index]):
             return True  # put there where a bracket is missing, which was reported
         previous = self.tokens[max(0, index - 1)]
-        start = self.source.line_starts[(previous.line or 1) - 1]
+        start = self.source.line_starts[(previous.line) - 1]
         end = get_end(self.tokens[min(index, len(self.tokens) - 1)])
         return any(
             problem.severity == "error" and start <= problem.span.start <= end for problem in self.reported

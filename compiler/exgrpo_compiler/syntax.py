@@ -1,17 +1,12 @@
-"""The grammar as a parser, and what its terminals are called.
+"""What the terminals of the grammar are called, and which belong together.
 
-The grammar of record is `grammar/exg.lark`; nothing here adds to what it accepts. It is built once, when
-first needed. Its LALR(1) table has no conflict (a test builds it in debug mode and listens).
+The grammar of record is `grammar/exg.lark`; nothing here adds to what it accepts. Parsing goes by the tables
+that Lark made of it, `grammar_tables`, and Lark is not loaded. A test compares the two.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import cache
-from importlib.resources import files
 from typing import Literal
-
-from lark import Lark, Token
 
 Start = Literal["file", "expression"]
 
@@ -88,30 +83,8 @@ PUNCTUATION = {
 }
 
 
-class _KeepEverything:
-    """Keeps in the lexer the terminals that no rule mentions: trivia and broken text."""
-
-    always_accept = tuple(sorted(TRIVIA | BROKEN))
-
-    def process(self, stream: Iterator[Token]) -> Iterator[Token]:
-        """The stream as it is."""
-        return stream
-
-
 def read_grammar() -> str:
     """The text of the grammar of record."""
+    from importlib.resources import files
+
     return files(__package__).joinpath("grammar/exg.lark").read_text(encoding="utf-8")
-
-
-@cache
-def load_parser() -> Lark:
-    """The parser of both start rules, with a lexer that never fails."""
-    return Lark(
-        read_grammar(),
-        parser="lalr",
-        lexer="basic",
-        start=["file", "expression"],
-        postlex=_KeepEverything(),
-        propagate_positions=True,
-        maybe_placeholders=False,
-    )

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from lark import Token
-
 from exgrpo_compiler.diagnostics import Diagnostic, Label, suggest_name
 from exgrpo_compiler.source import Source, Span
 from exgrpo_compiler.syntax import (
@@ -20,6 +18,7 @@ from exgrpo_compiler.syntax import (
 )
 from exgrpo_compiler.syntax_words import describe_terminals, describe_token
 from exgrpo_compiler.tokens import get_end, get_span, is_first_on_line
+from exgrpo_compiler.tree import Token
 
 _DECLARATION_BLOCK_USE_HINT = 'the forms are `use a.b.{c}`, `use a.b as c` and `use "./file.exg".{c}`'
 
@@ -201,7 +200,8 @@ def _describe_comma(failure: Failure) -> Diagnostic | None:
     """A list without brackets: its first `,` ended nothing, and what follows it makes no sense."""
     if failure.opener is None or failure.tokens[failure.opener].type != "LEFT_BRACE":
         return None
-    comma = next((each for each in (_get_token(failure, -1), _get_token(failure, -2)) if each == ","), None)
+    before = (_get_token(failure, -1), _get_token(failure, -2))
+    comma = next((each for each in before if each is not None and each.type == "COMMA"), None)
     is_block = any(
         token.type == "EQUALS" for token in failure.tokens[failure.opener + 1 : failure.opener + 4]
     )

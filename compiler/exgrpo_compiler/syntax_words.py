@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from lark import Token
-
 from exgrpo_compiler.syntax import CLOSERS, OPENERS, PUNCTUATION, RESERVED, STRINGS
+from exgrpo_compiler.tree import Token
 
 _VALUE_START = {"NUMBER", "STRING", "LEFT_PAREN"}
 _WORDS = {"WHERE": "where", "IN": "in", "OF": "of", "AS": "as", "FIELD": "field"}
@@ -20,8 +19,8 @@ def describe_token(token: Token) -> str:
     if token.type in RESERVED:
         return f"the reserved word `{token}`"
     if token.type == "NUMBER":
-        return f"the number `{_shorten(token)}`"
-    return f"`{_shorten(token)}`"
+        return f"the number `{_shorten(token.text)}`"
+    return f"`{_shorten(token.text)}`"
 
 
 def describe_terminals(accepts: frozenset[str]) -> str:

@@ -6,16 +6,15 @@ what its author most likely meant, so that the parser does not report it again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
-
-from lark import Token
 
 from exgrpo_compiler.ast import Comment
 from exgrpo_compiler.diagnostics import Diagnostic
-from exgrpo_compiler.lex import lex_text
+from exgrpo_compiler.lex import Scanned, scan_damaged_text
 from exgrpo_compiler.source import Source, Span
 from exgrpo_compiler.syntax import BROKEN
+from exgrpo_compiler.tree import Token
 from exgrpo_compiler.units import UNITS
 
 
@@ -50,75 +49,115 @@ _OPERATOR_HINTS = {
 
 
 def read_tokens(source: Source) -> Tokens:
-    """Tokens, comments, documentation and broken text of a source."""
-    tokens: list[Token] = []
-    comments: list[Comment] = []
-    docs: dict[int, Doc] = {}
-    pending: list[Token] = []
-    problems: list[Diagnostic] = []
-    swarm_line: int | None = None  # strange characters come in swarms: one report a line
-    for token in lex_text(source.text):
-        if token.type == "COMMENT":
-            comments.append(Comment(token[2:].strip(), get_span(source, token)))
-            continue
-        if token.type == "DOC":
-            if tokens and tokens[-1].end_line == token.line:
-                problems.append(_report_trailing_doc(get_span(source, token)))
+    """Tokens, comments, documentation and broken text of a source.
+
+    Every character of the text is in a token, in a comment, in a `///` comment, in broken text that was reported and
+    left out, or is white space. `tokens`, `comments` and `docs` are each in order; what stood between two tokens is
+    the text between their offsets. So the source can be written again from them, byte for byte.
+    """
+    return _Reader(source).read()
+
+
+class _Reader:
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.tokens: list[Token] = []
+        self.comments: list[Comment] = []
+        self.docs: dict[int, Doc] = {}
+        self.pending: list[Token] = []
+        """Documentation before the token to come."""
+        self.problems: list[Diagnostic] = []
+        self.swarm_line: int | None = None
+        """Strange characters come in swarms: one report a line."""
+
+    def read(self) -> Tokens:
+        for token in _place_tokens(self.source, scan_damaged_text(self.source.text)):
+            if token.type == "COMMENT":
+                span = get_span(self.source, token)
+                self.comments.append(Comment(token.text[2:].strip(), span))
+            elif token.type == "DOC":
+                self._read_doc(token)
             else:
-                pending.append(token)
-            continue
+                self._read_token(token)
+        if self.pending:
+            self.problems.append(report_dangling_doc(join_doc(self.source, self.pending).span))
+        return Tokens(tuple(self.tokens), tuple(self.comments), self.docs, tuple(self.problems))
+
+    def _read_doc(self, token: Token) -> None:
+        if self.tokens and self.tokens[-1].end_line == token.line:
+            self.problems.append(_report_trailing_doc(get_span(self.source, token)))
+        else:
+            self.pending.append(token)
+
+    def _read_token(self, token: Token) -> None:
         if token.type in BROKEN:
-            problem, replacement = _mend_token(source, token)
-            is_swarm = token.type == "BAD_CHARACTER" and token.line == swarm_line
-            if problem is not None and not is_swarm:
-                problems.append(problem)
-            swarm_line = token.line if token.type == "BAD_CHARACTER" else swarm_line
-            if replacement is None:
-                continue
-            token = replacement
-        elif token.type == "NAME" and _is_unit_apart(source, tokens, token):
-            number = tokens.pop()
-            problems.append(_report_unit(source, number, token))
-            token = Token(
-                "NUMBER",
-                f"{number}{token}",
-                number.start_pos,
-                number.line,
-                number.column,
-                token.end_line,
-                token.end_column,
-                token.end_pos,
-            )
-        elif token.type == "NAME" and not token.isascii():
-            problems.append(_report_name(source, token))
-        if pending:
-            docs[get_start(token)] = _join_doc(source, pending)
-            pending = []
-        tokens.append(token)
-    if pending:
-        problems.append(report_dangling_doc(_join_doc(source, pending).span))
-    return Tokens(tuple(tokens), tuple(comments), docs, tuple(problems))
+            mended = self._mend(token)
+            if mended is None:
+                return
+            token = mended
+        elif token.type == "NAME" and self._is_unit_apart(token):
+            number = self.tokens.pop()
+            self.problems.append(_report_unit(self.source, number, token))
+            text = f"{number}{token}"
+            token = Token("NUMBER", text, number.start, token.end, number.line, number.column, token.end_line)
+        elif token.type == "NAME" and not token.text.isascii():
+            self.problems.append(_report_name(self.source, token))
+        if self.pending:
+            self.docs[token.start] = join_doc(self.source, self.pending)
+            self.pending = []
+        self.tokens.append(token)
+
+    def _mend(self, token: Token) -> Token | None:
+        problem, replacement = _mend_token(self.source, token)
+        is_swarm = token.type == "BAD_CHARACTER" and token.line == self.swarm_line
+        if problem is not None and not is_swarm:
+            self.problems.append(problem)
+        if token.type == "BAD_CHARACTER":
+            self.swarm_line = token.line
+        return replacement
+
+    def _is_unit_apart(self, token: Token) -> bool:
+        """Whether a unit stands with a space after a number that has none: nothing else begins so."""
+        if token.text not in UNITS or not self.tokens or self.tokens[-1].type != "NUMBER":
+            return False
+        between = self.source.text[self.tokens[-1].end : token.start]
+        is_bare = not self.tokens[-1].text.endswith(tuple(UNITS))
+        return bool(between) and not between.strip(" \t") and is_bare
+
+
+def _place_tokens(source: Source, scanned: Iterable[Scanned]) -> Iterator[Token]:
+    """Tokens with their lines and columns."""
+    starts = source.line_starts
+    line = 1
+    for kind, text, start, end in scanned:
+        while line < len(starts) and starts[line] <= start:
+            line += 1
+        first = line
+        while line < len(starts) and starts[line] <= end:
+            line += 1
+        yield Token(kind, text, start, end, first, start - starts[first - 1] + 1, line)
 
 
 def get_start(token: Token) -> int:
     """Offset of a token's first character."""
-    return token.start_pos or 0
+    return token.start
 
 
 def get_end(token: Token) -> int:
     """Offset after a token's last character."""
-    return token.end_pos or 0
+    return token.end
 
 
 def get_span(source: Source, token: Token) -> Span:
     """Where a token stands."""
-    return Span(source, get_start(token), get_end(token))
+    return Span(source, token.start, token.end)
 
 
 def make_token(terminal: str, text: str, previous: Token) -> Token:
     """A token that nobody wrote, without width, right after `previous`."""
-    end, line, column = previous.end_pos, previous.end_line, previous.end_column
-    return Token(terminal, text, end, line, column, line, column, end)
+    end, line = previous.end, previous.end_line
+    column = previous.column + end - previous.start  # of no use where a token runs over lines: it begins none
+    return Token(terminal, text, end, end, line, column, line)
 
 
 def is_first_on_line(tokens: Sequence[Token], index: int) -> bool:
@@ -147,30 +186,23 @@ def _report_trailing_doc(span: Span) -> Diagnostic:
     )
 
 
-def _join_doc(source: Source, pending: Sequence[Token]) -> Doc:
-    lines = [token[3:].removeprefix(" ").rstrip() for token in pending]
+def join_doc(source: Source, pending: Sequence[Token]) -> Doc:
+    """The documentation that stands in `///` comments, one after the other."""
+    lines = [token.text[3:].removeprefix(" ").rstrip() for token in pending]
     span = get_span(source, pending[0]).to(get_span(source, pending[-1]))
     return Doc("\n".join(lines), span)
 
 
 def _report_name(source: Source, token: Token) -> Diagnostic:
-    place = next(index for index, char in enumerate(token) if not char.isascii())
-    at = get_start(token) + place
+    place = next(index for index, char in enumerate(token.text) if not char.isascii())
+    at = token.start + place
     return Diagnostic(
         "bad-character",
         "error",
-        f"`{token[place]}` cannot stand in a name.",
+        f"`{token.text[place]}` cannot stand in a name.",
         Span(source, at, at + 1),
         hint="names are written with a-z, 0-9 and `_`",
     )
-
-
-def _is_unit_apart(source: Source, tokens: Sequence[Token], token: Token) -> bool:
-    """Whether a unit stands with a space after a number that has none: nothing else begins so."""
-    if token not in UNITS or not tokens or tokens[-1].type != "NUMBER":
-        return False
-    between = source.text[get_end(tokens[-1]) : get_start(token)]
-    return bool(between) and not between.strip(" \t") and not str(tokens[-1]).endswith(tuple(UNITS))
 
 
 def _report_unit(source: Source, number: Token, unit: Token) -> Diagnostic:
@@ -188,7 +220,7 @@ def _mend_token(source: Source, token: Token) -> tuple[Diagnostic | None, Token 
             problem = _report_text(source, token, "Strings stand in straight double quotes.", 'write `"…"`')
             return problem, _retype(token, "STRING")
         case "BAD_COMMENT":
-            start = get_start(token)
+            start = token.start
             return Diagnostic(
                 "bad-character",
                 "error",
@@ -196,11 +228,11 @@ def _mend_token(source: Source, token: Token) -> tuple[Diagnostic | None, Token 
                 Span(source, start, start + 1),
             ), None
         case "BAD_OPERATOR":
-            terminal, value, hint = _OPERATOR_HINTS[str(token)]
+            terminal, value, hint = _OPERATOR_HINTS[token.text]
             problem = _report_text(source, token, f"`{token}` is not an operator.", hint)
             return problem, _retype(token, terminal, value)
         case _:
-            if token == "\ufeff" and get_start(token) == 0:
+            if token.text == "\ufeff" and token.start == 0:
                 return None, None
             return _report_character(source, token), None
 
@@ -211,7 +243,7 @@ def _mend_unclosed(source: Source, token: Token) -> tuple[Diagnostic, Token]:
         "UNCLOSED_STRING": ("STRING", '"'),
         "UNCLOSED_RAW": ("RAW_STRING", "`"),
     }[token.type]
-    start = get_start(token)
+    start = token.start
     problem = Diagnostic(
         "unclosed-string",
         "error",
@@ -229,7 +261,7 @@ def _report_text(source: Source, token: Token, message: str, hint: str) -> Diagn
 
 
 def _report_character(source: Source, token: Token) -> Diagnostic:
-    shown = token if token.isprintable() else f"U+{ord(token[0]):04X}"
+    shown = token.text if token.text.isprintable() else f"U+{ord(token.text):04X}"
     return _report_text(
         source,
         token,
@@ -239,4 +271,5 @@ def _report_character(source: Source, token: Token) -> Diagnostic:
 
 
 def _retype(token: Token, terminal: str, value: str | None = None) -> Token:
-    return Token.new_borrow_pos(terminal, str(token) if value is None else value, token)
+    text = token.text if value is None else value
+    return Token(terminal, text, token.start, token.end, token.line, token.column, token.end_line)
