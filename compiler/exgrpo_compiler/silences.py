@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from exgrpo_compiler.ast import Block, Comment, Configured, SpecFile, Stmt
 from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix, Label, has_errors
+from exgrpo_compiler.lint import LINTS
 from exgrpo_compiler.problems import Problems
 from exgrpo_compiler.source import Source, Span
 
@@ -24,8 +25,8 @@ _FORM = r"allow:\s*([\w-]+(?:\s*,\s*[\w-]+)*)\s*(?:--\s*(.*?))?\s*"
 _REASON_HINT = "write `// allow: ID -- reason`"
 
 
-_ON_REQUEST = frozenset({"prompt-budget", "template-drift"})
-"""What is measured only where a tokenizer and rows are at hand."""
+_ON_REQUEST = LINTS | {"prompt-budget", "template-drift"}
+"""What `lint` looks for, and what is measured only where a tokenizer and rows are at hand."""
 
 
 class _Silence(NamedTuple):
@@ -48,6 +49,15 @@ def drop_silenced(specs: Sequence[SpecFile], diagnostics: Sequence[Diagnostic]) 
         for found in diagnostics
         if found.severity == "error" or not any(_is_covered(found, silence) for silence in silences)
     )
+
+
+def apply_lint_silences(spec: SpecFile, lints: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """The lints of a file without the silenced ones, and its silences of lints that silenced none."""
+    problems = Problems()
+    for silence in _read_silences([spec], Problems()):
+        if silence.id in LINTS and not any(_is_covered(found, silence) for found in lints):
+            _report_unused(silence, problems)
+    return (*drop_silenced([spec], lints), *problems.found)
 
 
 def apply_silences(specs: Sequence[SpecFile], diagnostics: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from hypothesis import HealthCheck, given, settings
 
 from exgrpo_compiler.diagnostics import has_errors
-from exgrpo_compiler.format.flat import WIDTH
-from exgrpo_compiler.format.formatting import format_source, list_comments, strip_spans
+from exgrpo_compiler.format.formatting import format_source, list_comments
 from exgrpo_compiler.parse import parse_spec
 from exgrpo_compiler.source import Source
 from exgrpo_compiler.syntax import STRINGS
+from exgrpo_compiler.tree_shape import strip_places
 from exgrpo_compiler.tokens import get_end, get_start, read_tokens
 from tests.support.specs import specs
 
@@ -35,7 +35,7 @@ def check_format(text: str) -> str:
     assert once is not None
     twice = format_source(make_source(once)).value
     assert twice == once
-    assert strip_spans(parse_spec(make_source(once)).value) == strip_spans(parsed.value)
+    assert strip_places(parse_spec(make_source(once)).value) == strip_places(parsed.value)
     assert list_comments(make_source(once)) == list_comments(make_source(text))
     assert list_strings(once) == list_strings(text)
     assert once.endswith("\n")

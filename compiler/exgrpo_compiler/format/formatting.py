@@ -7,10 +7,7 @@ lines of a block string with their indentation.
 
 from __future__ import annotations
 
-from typing import Any
-
 from exgrpo_artifact.errors import InternalError
-from exgrpo_artifact.record import Record, get_fields
 from exgrpo_compiler import ast
 from exgrpo_compiler.diagnostics import Outcome, has_errors
 from exgrpo_compiler.format.grouping import group_words
@@ -19,10 +16,7 @@ from exgrpo_compiler.format.outline import find_starts
 from exgrpo_compiler.format.words import read_words
 from exgrpo_compiler.parse import parse_spec
 from exgrpo_compiler.source import Source
-
-_PLACES = frozenset({"span", "target_span", "source", "comments", "offsets"})
-"""Fields of nodes that say where and not what."""
-
+from exgrpo_compiler.tree_shape import strip_places
 
 def format_source(source: Source) -> Outcome[str]:
     """The text in the one style, and what the parser has to say about it; no text where that holds an error.
@@ -39,16 +33,6 @@ def format_source(source: Source) -> Outcome[str]:
     return Outcome(text, parsed.diagnostics)
 
 
-def strip_spans(node: Any) -> Any:
-    """A tree without the places where its nodes stood: equal for two texts that differ in layout and comments only."""
-    if isinstance(node, Record):
-        fields = (name for name in get_fields(type(node)) if name not in _PLACES)
-        return (type(node).__name__, *(strip_spans(getattr(node, name)) for name in fields))
-    if isinstance(node, tuple):
-        return tuple(map(strip_spans, node))
-    return node
-
-
 def list_comments(source: Source) -> list[str]:
     """Every comment, `//` and `///`, in order and with all its characters."""
     return [note.text for word in read_words(source) for note in word.notes]
@@ -59,7 +43,7 @@ def _verify_text(spec: ast.SpecFile, before: Source, after: Source) -> None:
     outcome = parse_spec(after)
     if outcome.value is None or has_errors(outcome.diagnostics):
         raise InternalError(f"fmt: {before.name} would not be a spec any more")
-    if strip_spans(outcome.value) != strip_spans(spec):
+    if strip_places(outcome.value) != strip_places(spec):
         raise InternalError(f"fmt: {before.name} would mean something else")
     if list_comments(before) != list_comments(after):
         raise InternalError(f"fmt: comments of {before.name} would be lost or moved")

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
-from exgrpo_artifact.record import Record, get_fields
 from exgrpo_compiler import ast
-from exgrpo_compiler.source import Span
+from exgrpo_compiler.tree_shape import walk_tree
 
 Starts = dict[int, str]
 """Offset of a node's first token -> class of the node."""
@@ -24,15 +20,3 @@ def find_starts(spec: ast.SpecFile) -> Starts:
             elif isinstance(node, ast.YieldsStmt):
                 starts.update({field.span.start: "YieldField" for field in node.fields})
     return starts
-
-
-def walk_tree(node: Any) -> Iterator[Record]:
-    """A node and all nodes in it, without spans."""
-    todo = [node]
-    while todo:
-        value = todo.pop()
-        if isinstance(value, tuple):
-            todo.extend(reversed(value))
-        elif isinstance(value, Record) and not isinstance(value, Span):
-            yield value
-            todo.extend(getattr(value, name) for name in reversed(get_fields(type(value))))
