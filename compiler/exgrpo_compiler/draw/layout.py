@@ -1,12 +1,14 @@
 """Where boxes stand: in columns from left to right, an arrow always pointing right, few crossings, no box on another.
 
-Sugiyama's method in its plainest form: columns by the longest path, long arrows given a place in every column that they pass, the order
-within a column by the mean place of the neighbours, heights pulled towards the neighbours. Deterministic: ties keep the order of the boxes.
+Sugiyama's method in its plainest form: columns by the longest path, long arrows given a place in every column that they pass, the
+order within a column by the mean place of the neighbours, heights pulled towards the neighbours. Deterministic: ties keep the
+order of the boxes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import NamedTuple
 
 from exgrpo_compiler.draw.diagram import Arrow, Box, Diagram
@@ -17,7 +19,7 @@ TITLE_CHARACTER = 8.1
 LINE = 16
 PADDING = 12
 _HEAD = 24
-_GAP_X = 64
+_GAP_X = 84
 _GAP_Y = 22
 _PASSING = 10
 """Height that an arrow takes in a column that it passes."""
@@ -128,7 +130,7 @@ def _find_neighbours(chains: Sequence[Sequence[_Slot]]) -> _Neighbours:
     """Slot -> those to its left, those to its right."""
     found: dict[_Slot, tuple[list[_Slot], list[_Slot]]] = {}
     for chain in chains:
-        for left, right in zip(chain, chain[1:], strict=False):
+        for left, right in pairwise(chain):
             found.setdefault(left, ([], []))[1].append(right)
             found.setdefault(right, ([], []))[0].append(left)
     return found

@@ -105,6 +105,8 @@ class _Drawing:
         dialogues = list(stage.mix) if isinstance(stage, SftStage) else [stage.dialogue]
         for name in dialogues:
             probes = self.task.dialogues[name].probes
+            if isinstance(stage, EvaluateStage) and self._keeps_none(stage):
+                continue
             if probes is not None and probes in self.probe_ends:
                 self._connect(self.probe_ends[probes], id_, "probes")
             else:
@@ -113,6 +115,11 @@ class _Drawing:
             self._connect(self._add_data(stage.dataset), id_, stage.split)
         if isinstance(stage, GrpoStage | EvaluateStage):
             self._connect(self._add_reward(stage.reward), id_, "scores")
+
+    def _keeps_none(self, stage: EvaluateStage) -> bool:
+        """Whether the scenario shows the student no probe."""
+        count = self.task.dialogues[stage.dialogue].scenarios[stage.scenario].count
+        return count is not None and [node.params.get("value") for node in count.nodes] == [0]
 
     def _add_reward(self, name: str) -> str:
         id_ = f"reward_{name}"
