@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 
@@ -11,10 +12,11 @@ from exgrpo_compiler.prove.worlds import MAX_PATTERNS, Sampling
 
 NUM_CHOSEN = 96
 """Groups that are looked at where there are too many for all."""
+MAX_ROWS = 8
+"""Rows up to which every combination of their values is looked at."""
 NUM_ROWS = 3
-"""Rows that are looked at where the reward reads them."""
-NUM_MIXED = 6
-"""Mixed groups that are looked at first: most claims about every group fail in one of them."""
+"""Rows that are looked at where there are more."""
+_STRIDES = (37, 41, 43)
 
 
 def count_groups(kinds: Sequence[Kind], sampling: Sampling) -> int:
@@ -29,9 +31,10 @@ def count_groups(kinds: Sequence[Kind], sampling: Sampling) -> int:
 def list_groups(kinds: Sequence[Kind], sampling: Sampling) -> Iterator[list[int]]:
     """Counts of each kind: of every group, or of an even choice, the most mixed ones first."""
     if count_groups(kinds, sampling) <= MAX_PATTERNS:
-        for at in range(NUM_MIXED):
-            yield _choose_group(kinds, sampling, at)
-        yield from _list_all(kinds, list(sampling.counts.items()))
+        groups = list(_list_all(kinds, list(sampling.counts.items())))
+        # Neighbours are alike: with a stride the first few differ in all scenarios, and most claims fail in one of them.
+        step = next(prime for prime in _STRIDES if len(groups) % prime)
+        yield from (groups[(at * step) % len(groups)] for at in range(len(groups)))
         return
     for at in range(NUM_CHOSEN):
         yield _choose_group(kinds, sampling, at)
@@ -77,12 +80,13 @@ def _choose_group(kinds: Sequence[Kind], sampling: Sampling, at: int) -> list[in
 
 
 def list_rows(anatomy: Anatomy) -> list[dict[str, float | None]]:
-    """Values of the atoms that belong to the row."""
+    """Values of the atoms that belong to the row: every combination where they are few, else an even choice."""
     own = [atom for atom in anatomy.atoms if atom.level == "const"]
-    if not own:
-        return [{}]
+    if math.prod(len(atom.values) for atom in own) <= MAX_ROWS:
+        rows = itertools.product(*(atom.values for atom in own))
+        return [dict(zip((atom.id for atom in own), row, strict=True)) for row in rows]
     return [
-        {atom.id: atom.values[(at + n) % len(atom.values)] for n, atom in enumerate(own)}
+        {atom.id: atom.values[(at + place) % len(atom.values)] for place, atom in enumerate(own)}
         for at in range(NUM_ROWS)
     ]
 

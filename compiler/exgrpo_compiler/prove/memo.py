@@ -13,13 +13,21 @@ SIZE = 512
 
 
 class Keyed(Generic[T]):
-    """A value under a text that says all of it; equal where the texts are."""
+    """A value under a text that says all of it; equal where the texts are. Made when it is first asked for."""
 
-    __slots__ = ("text", "value")
+    __slots__ = ("_make", "_value", "text")
 
-    def __init__(self, value: T, text: str) -> None:
-        self.value = value
+    def __init__(self, make: Callable[[], T], text: str) -> None:
+        self._make = make
+        self._value: T | None = None
         self.text = text
+
+    @property
+    def value(self) -> T:
+        """The value."""
+        if self._value is None:
+            self._value = self._make()
+        return self._value
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Keyed) and self.text == other.text

@@ -11,14 +11,17 @@ from exgrpo_compiler.problems import Problems
 from exgrpo_compiler.program import Program
 from exgrpo_compiler.prove.case import Cases, RewardCase, TrainCase, build_cases
 from exgrpo_compiler.prove.dead_bonus import prove_dead_bonus
+from exgrpo_compiler.prove.hackable import prove_hackable
 from exgrpo_compiler.prove.no_signal import prove_signal
 from exgrpo_compiler.prove.right_punished import prove_right_punished
+from exgrpo_compiler.prove.wrong_beats_right import prove_wrong_beats_right
 
-PROOFS_OF_REWARDS: Final[tuple[Callable[[RewardCase], Iterable[Diagnostic]], ...]] = ()
+PROOFS_OF_REWARDS: Final[tuple[Callable[[RewardCase], Iterable[Diagnostic]], ...]] = (prove_hackable,)
 PROOFS_OF_TRAINING: Final[tuple[Callable[[TrainCase], Iterable[Diagnostic]], ...]] = (
     prove_signal,
     prove_dead_bonus,
     prove_right_punished,
+    prove_wrong_beats_right,
 )
 PROOFS_OF_PROGRAMS: Final[tuple[Callable[[Program, CheckedProgram, Cases], Iterable[Diagnostic]], ...]] = ()
 

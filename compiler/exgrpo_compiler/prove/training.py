@@ -30,18 +30,25 @@ class Training(Record):
 
 def build_training(training: TrainCase) -> Keyed[Training]:
     """The stage's training, under a text that says all of it."""
+    last = _LAST.get(None)
+    if last is not None and last[0] is training:
+        return last[1]
     settings = training.stage.settings
-    anatomy = dissect_reward(training.case)
     sampling = describe_sampling(training.case.dialogue, settings["group"], settings["compare"] or {})
-    value = Training(
-        RewardModel(anatomy),
-        sampling,
-        find_outcome(anatomy, training.score_term),
-        settings["baseline"],
-        settings["scale"],
-    )
-    text = repr((describe_graph(training.case), sampling, value.outcome, value.baseline, value.scale))
-    return Keyed(value, text)
+
+    def make() -> Training:
+        anatomy = dissect_reward(training.case)
+        outcome = find_outcome(anatomy, training.score_term)
+        return Training(RewardModel(anatomy), sampling, outcome, settings["baseline"], settings["scale"])
+
+    keys = (training.score_term, sampling, settings["baseline"], settings["scale"])
+    keyed = Keyed(make, repr((describe_graph(training.case), keys)))
+    _LAST[None] = (training, keyed)
+    return keyed
+
+
+_LAST: dict[None, tuple[TrainCase, Keyed[Training]]] = {}
+"""The stage that was looked at last: several proofs look at one in turn."""
 
 
 def dissect_reward(case: RewardCase) -> Anatomy:
