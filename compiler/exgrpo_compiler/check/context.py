@@ -12,6 +12,7 @@ from exgrpo_compiler.diagnostics import Label
 from exgrpo_compiler.problems import Problems
 from exgrpo_compiler.program import MISSING, Key, ModuleAlias, Program
 from exgrpo_compiler.source import Span
+from exgrpo_compiler.syntax import STATEMENT_WORDS
 
 KIND_TITLES = {
     "const": "a const",
@@ -103,8 +104,8 @@ def report_unknown_name(
     context: Context, name: str, span: Span, known: list[str], kinds: tuple[str, ...] = (), *, what: str = ""
 ) -> None:
     """`unknown-name`, or `unsupported-builtin` for a builtin that this version lacks."""
-    if context.is_lost(name):
-        return
+    if context.is_lost(name) or (name.upper() in STATEMENT_WORDS and name != "scenario"):
+        return  # the parser said that something is amiss there
     if name in PLANNED:
         context.problems.error(
             "unsupported-builtin",
