@@ -103,8 +103,8 @@ def test_a_stage_is_turned_off_and_recorded() -> None:
 
 
 def test_a_term_that_is_off_is_0_at_its_level() -> None:
-    reward = compile_reward(GSM8K, "exgrpo", "exgrpo.outcome=off")
-    (node,) = [node for node in reward.nodes if node.id == "outcome"]
+    reward = compile_reward(LESSONS, "judged", "judged.brevity=off")
+    (node,) = [node for node in reward.nodes if node.id == "brevity"]
     assert (node.op, node.params, node.level) == ("const", {"value": 0}, "rollout")
     assert compile_manifest(GSM8K, "exgrpo.bonus=off").provenance.turned_off == ("exgrpo.bonus",)
 

@@ -122,8 +122,8 @@ def write_honest(
 
     Answers come from `answers`: those of another row are wrong ones.
     """
-    by_turn = {gold.turn: gold for gold in golds}
-    row = {**row, **{gold.field: answers[gold.field] for gold in golds if gold.field in answers}}
+    by_turn = {gold.turn: gold for gold in golds if gold.field in row}
+    row = {**row, **{gold.field: answers[gold.field] for gold in by_turn.values()}}
     rollouts: list[dict[str, str]] = [{}, {}]
     for exchange in dialogue.exchanges:
         gold = by_turn.get(exchange.name)
