@@ -202,7 +202,7 @@ def find_first_characters(pattern: str) -> frozenset[str]:
     return frozenset(chr(code) for code in _find_first(re._parser.parse(pattern)))  # type: ignore[attr-defined]
 
 
-_ALPHABET = (*range(128), *map(ord, "éαж“”‘’…"))
+_ALPHABET = (*range(128), 0xE9, 0x3B1, 0x416, 0x2018, 0x2019, 0x201C, 0x201D, 0x2026)
 
 
 def _find_first(items: Any) -> set[int]:
@@ -302,7 +302,7 @@ def _write_lines(name: str, lines: Sequence[str]) -> str:
 
 def _write_pattern(pattern: str) -> str:
     pieces = [pattern[at : at + 80] for at in range(0, len(pattern), 80)]
-    return "PATTERN = (\n" + "\n".join(f"    {ascii(piece)}" for piece in pieces) + "\n)"
+    return "PATTERN = (\n" + "\n".join(f"    {piece!a}" for piece in pieces) + "\n)"
 
 
 def _write_map(name: str, entries: dict[str, str]) -> str:

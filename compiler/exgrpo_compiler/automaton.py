@@ -1,6 +1,7 @@
 """The LALR(1) automaton of the grammar, decoded from `grammar_tables` state by state as states are met.
 
-A state's row maps a symbol to what happens on it: the state to go to, or, for a terminal, `~rule` to reduce by. The state after the start symbol has an empty row.
+A state's row maps a symbol to what happens on it: the state to go to, or, for a terminal, `~rule` to reduce by. The
+state after the start symbol has an empty row.
 Symbols are numbers, terminals first; `$END` is 0.
 """
 

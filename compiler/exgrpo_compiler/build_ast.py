@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any, Literal, NamedTuple, cast
 
 from exgrpo_compiler import ast
@@ -24,7 +24,7 @@ class Header(NamedTuple):
 class TreeBuilder(ExpressionBuilder):
     """Statements and declarations on top of expressions."""
 
-    def __init__(self, source: Source, line_leads: frozenset[int], docs: Mapping[int, Doc]) -> None:
+    def __init__(self, source: Source, line_leads: Container[int], docs: Mapping[int, Doc]) -> None:
         super().__init__(source, line_leads)
         self.docs = docs
         self.used_docs: set[int] = set()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any, Literal, NamedTuple, cast
 
 from exgrpo_compiler import ast
@@ -22,7 +22,7 @@ from exgrpo_compiler.tree import Token, Tree
 
 Children = Sequence[Any]
 
-_STATEMENT_NAMES = frozenset(word.lower() for word in STATEMENT_WORDS) - {"scenario"}
+STATEMENT_NAMES = frozenset(word.lower() for word in STATEMENT_WORDS) - {"scenario"}
 """Words that are no values; `scenario` is one as well, in `baseline: scenario`."""
 _NUMBER = re.compile(r"([0-9][0-9_]*(?:\.[0-9][0-9_]*)?(?:[eE][+-]?[0-9]+)?)(.*)", re.DOTALL)
 _COMPARISONS: dict[str, Literal["eq", "ne", "lt", "le", "gt", "ge"]] = {
@@ -58,7 +58,7 @@ class Arguments(NamedTuple):
 class ExpressionBuilder:
     """Turns each node, once its children are turned, by the method named `_build_` and its rule."""
 
-    def __init__(self, source: Source, line_leads: frozenset[int]) -> None:
+    def __init__(self, source: Source, line_leads: Container[int]) -> None:
         self.source = source
         self.line_leads = line_leads
         """Offsets of the tokens that begin a line outside of parentheses and brackets."""
@@ -169,10 +169,14 @@ class ExpressionBuilder:
 
     def _build_reference(self, span: Span, children: Children) -> ast.Ref:
         name: ast.Name = children[0]
-        if name.text in _STATEMENT_NAMES:
-            message = f"`{name.text}` begins a statement and cannot stand as a value."
-            self.report("statement-word", message, name.span, "is a value missing here?")
+        if name.text in STATEMENT_NAMES:
+            self.report_statement_word(name.text, name.span)
         return ast.Ref(name.text, name.span)
+
+    def report_statement_word(self, word: str, span: Span) -> None:
+        """Adds the error for a word that stands where a value is due."""
+        message = f"`{word}` begins a statement and cannot stand as a value."
+        self.report("statement-word", message, span, "is a value missing here?")
 
     # --- calls
 

@@ -6,18 +6,18 @@ the others whole; inside of a piece a mistake costs one statement. One mistake i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import cast
 
 from exgrpo_artifact.record import replace
-from exgrpo_compiler.ast import Decl, Expr, SpecFile, Use
+from exgrpo_compiler.ast import Comment, Decl, Expr, SpecFile, Use
 from exgrpo_compiler.brackets import find_line_leads, split_declarations
 from exgrpo_compiler.build_ast import Header, TreeBuilder, find_unused_docs
 from exgrpo_compiler.diagnostics import Diagnostic, Outcome, has_errors
 from exgrpo_compiler.recover import BRACE_IDS, ParsedPiece, parse_piece
 from exgrpo_compiler.source import Source, Span
+from exgrpo_compiler.straight import read_straight
 from exgrpo_compiler.tokens import (
-    Tokens,
     get_span,
     is_first_on_line,
     read_tokens,
@@ -32,6 +32,18 @@ MAX_DEPTH = 100
 
 def parse_spec(source: Source) -> Outcome[SpecFile]:
     """The syntax tree of a file. There is always one: what cannot be read is reported and left out."""
+    straight = read_straight(source, "file")
+    if straight is not None and straight.depth <= MAX_DEPTH + 1:  # the file is a level, too
+        header = _find_header(straight.value)
+        if header is not None:
+            spec = _make_spec(source, straight.value, header, straight.comments, ())
+            problems = (*straight.builder.diagnostics, *find_unused_docs(straight.builder))
+            return Outcome(spec, _sort_diagnostics((*problems, *_check_edition(source, (), header))))
+    return _parse_damaged(source)
+
+
+def _parse_damaged(source: Source) -> Outcome[SpecFile]:
+    """As `parse_spec`, for a file that may have any number of mistakes."""
     lexed = read_tokens(source)
     builder = TreeBuilder(source, find_line_leads(lexed.tokens), lexed.docs)
     # A number at the top is a header without its word, which `missing-edition` will say.
@@ -45,23 +57,34 @@ def parse_spec(source: Source) -> Outcome[SpecFile]:
         found.extend(piece.diagnostics)
         lost |= piece.lost_names
         items.extend(_build_items(builder, piece, found))
-    header = next((item for item in items if isinstance(item, Header)), None)
+    header = _find_header(items)
     found.extend(builder.diagnostics)
     found.extend(find_unused_docs(builder))
-    found.extend(_check_edition(source, lexed, header))
-    spec = SpecFile(
-        source,
-        _read_edition(header),
-        tuple(item for item in items if isinstance(item, Use)),
-        tuple(item for item in items if isinstance(item, Decl)),
-        lexed.comments,
-        frozenset(lost),
-    )
-    return Outcome(spec, _sort_diagnostics(found))
+    found.extend(_check_edition(source, lexed.tokens, header))
+    return Outcome(_make_spec(source, items, header, lexed.comments, lost), _sort_diagnostics(found))
+
+
+def _find_header(items: Iterable[Header | Use | Decl]) -> Header | None:
+    return next((item for item in items if isinstance(item, Header)), None)
+
+
+def _make_spec(
+    source: Source,
+    items: Iterable[Header | Use | Decl],
+    header: Header | None,
+    comments: tuple[Comment, ...],
+    lost: Iterable[str],
+) -> SpecFile:
+    uses = tuple(item for item in items if isinstance(item, Use))
+    decls = tuple(item for item in items if isinstance(item, Decl))
+    return SpecFile(source, _read_edition(header), uses, decls, comments, frozenset(lost))
 
 
 def parse_expression(source: Source) -> Outcome[Expr]:
     """The syntax tree of a text that is one expression, as the value of a `--set` is."""
+    straight = read_straight(source, "expression")
+    if straight is not None and straight.depth <= MAX_DEPTH:
+        return Outcome(cast(Expr, straight.value), tuple(straight.builder.diagnostics))
     lexed = read_tokens(source)
     builder = TreeBuilder(source, find_line_leads(lexed.tokens), lexed.docs)
     piece = parse_piece(source, lexed.tokens, "expression", lexed.diagnostics, True)
@@ -138,14 +161,11 @@ def _read_edition(header: Header | None) -> int | None:
     return int(header.edition.value) if header is not None and header.edition.is_int else None
 
 
-def _check_edition(source: Source, lexed: Tokens, header: Header | None) -> Sequence[Diagnostic]:
+def _check_edition(source: Source, tokens: Sequence[Token], header: Header | None) -> Sequence[Diagnostic]:
     if header is None:
-        if any(
-            token.type == "EXG" and is_first_on_line(lexed.tokens, at)
-            for at, token in enumerate(lexed.tokens)
-        ):
+        if any(token.type == "EXG" and is_first_on_line(tokens, at) for at, token in enumerate(tokens)):
             return ()  # what is wrong with it was said where it stands
-        place = get_span(source, lexed.tokens[0]) if lexed.tokens else Span(source, 0, 0)
+        place = get_span(source, tokens[0]) if tokens else Span(source, 0, 0)
         message = "The file does not say which edition of the language it is written in."
         return (
             Diagnostic(

@@ -53,10 +53,12 @@ def _decode_quoted(source: Source, span: Span) -> Decoded:
     is_closed = quote != '"' or (text[end - 1] == '"' and not _is_escaped(text, span.start + 1, end - 1))
     if is_closed and end - span.start > 1:
         end -= 1
+    at = span.start + 1
+    if text.find("\\", at, end) < 0:
+        return Decoded(Text(text[at:end], "quoted", tuple(range(at, end + 1)), span), ())
     values: list[str] = []
     offsets: list[int] = []
     problems: list[Diagnostic] = []
-    at = span.start + 1
     while at < end:
         offsets.append(at)
         if text[at] == "\\" and quote == '"':

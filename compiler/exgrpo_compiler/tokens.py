@@ -165,6 +165,14 @@ def is_first_on_line(tokens: Sequence[Token], index: int) -> bool:
     return index == 0 or tokens[index - 1].end_line != tokens[index].line
 
 
+def leads_line(text: str, offset: int) -> bool:
+    """Whether nothing but white space stands before an offset on its line."""
+    at = offset
+    while at > 0 and text[at - 1] in " \t\f\r":
+        at -= 1
+    return at == 0 or text[at - 1] == "\n"
+
+
 def report_dangling_doc(span: Span) -> Diagnostic:
     """The warning for a `///` comment that documents nothing."""
     return Diagnostic(
