@@ -421,6 +421,16 @@ class Provenance(Frozen):
     """Filters, stages and terms turned off with `--set NAME=off`, as `invert.in_reach`."""
 
 
+class Declassified(Frozen):
+    """A use of `declassify`: a secret that the author lets pass."""
+
+    where: str
+    """A field of a dataset, a prompt or a message, in words."""
+    what: str
+    """The expression, as written."""
+    reason: str
+
+
 class Manifest(Frozen):
     """Content of manifest.json."""
 
@@ -442,5 +452,7 @@ class Manifest(Frozen):
     files: dict[str, str]
     """Path inside the artifact -> sha256 of its text, for every file but manifest.json."""
     provenance: Provenance
+    declassified: tuple[Declassified, ...] = ()
+    """Every secret that is let pass, for whoever reviews the task."""
     content_hash: str = ""
     """hash_value of this manifest with `content_hash` empty."""

@@ -49,6 +49,7 @@ def emit_artifact(task: Lowered, overrides: Sequence[str], turned_off: Sequence[
             overrides=tuple(overrides),
             turned_off=tuple(turned_off),
         ),
+        declassified=task.declassified,
     )
     manifest = validate_plain(Manifest, to_plain(manifest))
     manifest = replace(manifest, hashes=hash_layers(manifest, rewards.rewards, task.prompts))

@@ -13,6 +13,7 @@ class Problems:
 
     def __init__(self) -> None:
         self._found: dict[tuple[str, str, int, str], Diagnostic] = {}
+        self._num_errors = 0
 
     def error(
         self,
@@ -48,7 +49,10 @@ class Problems:
     def add(self, diagnostic: Diagnostic) -> None:
         """Adds a diagnostic made elsewhere."""
         span = diagnostic.span
-        self._found.setdefault((diagnostic.id, span.source.name, span.start, diagnostic.message), diagnostic)
+        key = (diagnostic.id, span.source.name, span.start, diagnostic.message)
+        if key not in self._found:
+            self._found[key] = diagnostic
+            self._num_errors += diagnostic.severity == "error"
 
     def extend(self, diagnostics: Iterable[Diagnostic]) -> None:
         """Adds diagnostics made elsewhere."""
@@ -56,7 +60,8 @@ class Problems:
             self.add(diagnostic)
 
     def __len__(self) -> int:
-        return len(self._found)
+        """How many errors there are: a declaration with warnings is whole."""
+        return self._num_errors
 
     @property
     def found(self) -> tuple[Diagnostic, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from exgrpo_artifact.canonical import dump_canonical, hash_text
+from exgrpo_artifact.canonical import dump_canonical, hash_text, hash_value
 from exgrpo_artifact.errors import ArtifactError
 from exgrpo_artifact.evaluate import Rollout, evaluate_reward
 from exgrpo_artifact.graph import RewardFile
@@ -180,3 +180,12 @@ def test_an_artifact_of_the_first_format_still_loads() -> None:
     )
     assert scores.terms["outcome"] == (1.0, 0.0)
     assert scores.totals == (0.7, 0.0)
+
+
+def test_an_artifact_from_before_declassify_was_recorded_is_read(tmp_path: Path) -> None:
+    path = write_artifact(tmp_path) / "manifest.json"
+    plain = json.loads(path.read_text("utf-8"))
+    del plain["declassified"]
+    plain["content_hash"] = hash_value({**plain, "content_hash": ""})
+    path.write_text(json.dumps(plain), "utf-8")
+    assert read_artifact(tmp_path).manifest.declassified == ()

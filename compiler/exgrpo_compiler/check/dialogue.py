@@ -39,6 +39,8 @@ class _Steps:
         self.aliases = aliases
         self.exchanges: list[CheckedExchange] = []
         self.names: dict[str, AssistantStep] = {}
+        self.used: set[str] = set()
+        """Parameters and the loop's variable, as far as a message reads them."""
 
     def read(self, steps: Sequence[Stmt], types: Mapping[str, Type], *, in_loop: bool) -> None:
         """Pairs of user and assistant steps."""
@@ -81,7 +83,7 @@ class _Steps:
             self.exchanges.append(CheckedExchange(name.text, asked, target, answer, in_loop))
 
     def _check(self, expr: Expr, types: Mapping[str, Type]) -> Template | None:
-        return check_prompt(self.context, expr, types, self.title, self.aliases)
+        return check_prompt(self.context, expr, types, self.title, self.aliases, self.used)
 
     def _report_shape(self, step: UserStep | AssistantStep, message: str) -> None:
         self.context.problems.error("dialogue-shape", step.span, message, hint=_SHAPE_HINT)
@@ -118,7 +120,9 @@ def check_dialogue(context: Context, decl: Decl) -> CheckedDialogue | None:
     types = {item.name: dataset.row_type}
     system_assign = block.get("system")
     system = (
-        check_prompt(context, system_assign.value, types, title, steps.aliases) if system_assign else None
+        check_prompt(context, system_assign.value, types, title, steps.aliases, steps.used)
+        if system_assign
+        else None
     )
     outside = [part for part in block.others if isinstance(part, UserStep | AssistantStep | ForStep)]
     loop = _take_loop(context, outside)
@@ -139,10 +143,39 @@ def check_dialogue(context: Context, decl: Decl) -> CheckedDialogue | None:
         )
     if len(context.problems) > before:
         return None
+    if not decl.is_damaged:
+        _warn_unused(context, bound, loop, steps.used)
     probes_key = bound["probes"].key if "probes" in bound else None
     return CheckedDialogue(
         decl.doc, item.key, probes_key, system, variable, count, tuple(steps.exchanges), scenarios
     )
+
+
+def _warn_unused(
+    context: Context, bound: Mapping[str, BoundParam], loop: ForStep | None, used: set[str]
+) -> None:
+    item, probes = bound["dataset"], bound.get("probes")
+    if item.name not in used:
+        context.problems.warning(
+            "unused-parameter",
+            item.param.name.span,
+            f"No message of this dialogue reads `{item.name}`, so it is the same for every row.",
+            hint=f"show a field of it: {{{{ {item.name}.FIELD }}}}",
+        )
+    if probes is not None and loop is None:
+        context.problems.warning(
+            "unused-parameter",
+            probes.param.name.span,
+            f"No loop of this dialogue goes over `{probes.name}`.",
+            hint=f"remove the parameter, or add `for probe in {probes.name} {{ … }}`",
+        )
+    if loop is not None and loop.variable.text not in used and not loop.variable.text.startswith("_"):
+        context.problems.warning(
+            "unused-parameter",
+            loop.variable.span,
+            f"No message of the loop reads `{loop.variable.text}`, so it asks the same every time.",
+            hint=f"show a field of it: {{{{ {loop.variable.text}.FIELD }}}}",
+        )
 
 
 # --- the loop -----------------------------------------------------------------------------------------------

@@ -21,6 +21,9 @@ from exgrpo_compiler.problems import list_names
 from exgrpo_compiler.program import Key
 from exgrpo_compiler.value_types import ANY, Type, describe_type, fits, list_of
 
+_GIVEN = ("rule", "probe", "probes", "student")
+"""Names that every probes block has."""
+
 
 def check_probes(context: Context, decl: Decl) -> CheckedProbes | None:
     """A checked `probes` block, or None with diagnostics. One that is broken in part may be there, with diagnostics too."""
@@ -35,6 +38,14 @@ def check_probes(context: Context, decl: Decl) -> CheckedProbes | None:
         if bound is not None
         else None
     )
+    if param is not None and param.name in _GIVEN:
+        context.problems.error(
+            "reserved-name",
+            param.param.name.span,
+            f"`{param.name}` is given in every probes block; give the row another name.",
+            hint=f"write probes {name.text}(item: {param.param.type.name}) …",
+        )
+        return None
     dataset = context.known.get(param.key) if param else None
     yields = _read_yields(context, [item for item in block.others if isinstance(item, YieldsStmt)], decl)
     teacher_assign, rules_assign, prompt_assign = map(block.get, ("teacher", "rules", "prompt"))
@@ -43,10 +54,10 @@ def check_probes(context: Context, decl: Decl) -> CheckedProbes | None:
     rules = _read_rules(context, rules_assign.value, rows, name.text) if rules_assign else {}
     if param is None or rows is None:
         return None
-    prompt = None
+    prompt, used = None, set[str]()
     if prompt_assign:
         names, title = {param.name: rows.row_type, "rule": RULE_TYPE}, f"the prompt of `{name.text}`"
-        prompt = check_prompt(context, prompt_assign.value, names, title, {param.name: "item"})
+        prompt = check_prompt(context, prompt_assign.value, names, title, {param.name: "item"}, used)
     probe_type = Type(
         "record",
         fields=tuple((item.name, item.type) for item in yields),
@@ -58,6 +69,13 @@ def check_probes(context: Context, decl: Decl) -> CheckedProbes | None:
     if decl.is_damaged or len(context.problems) > before:
         # Broken, and known all the same: what uses it is checked against what is right in it.
         teacher, prompt = teacher or param.key, prompt or Template("")
+    elif param.name not in used:
+        context.problems.warning(
+            "unused-parameter",
+            param.param.name.span,
+            f"The prompt of `{name.text}` does not read `{param.name}`, so the teacher is asked the same for every row.",
+            hint=f"show a field of it: {{{{ {param.name}.FIELD }}}}",
+        )
     if teacher is None or prompt is None:
         return None
     spans = tuple(expr.span for expr in rules.values())

@@ -10,7 +10,9 @@ from exgrpo_compiler.check.forms import report_double, sort_statements
 from exgrpo_compiler.check.prompt import check_prompt
 from exgrpo_compiler.check.scope import FieldName, Scope
 from exgrpo_compiler.check.type_names import read_type
+from exgrpo_compiler.diagnostics import Edit, Fix, Label
 from exgrpo_compiler.ir import CheckedParam, CheckedRubric, CheckedRule, Typed
+from exgrpo_compiler.source import Span
 
 
 def check_rule(context: Context, decl: Decl) -> CheckedRule | None:
@@ -76,6 +78,17 @@ def _read_reveals(context: Context, expr: Expr, params: tuple[CheckedParam, ...]
                 name.name,
                 known,
                 "it asks for",
+            )
+        elif not params[known.index(name.name)].secret:
+            place = params[known.index(name.name)].span
+            start = Span(place.source, place.start, place.start)
+            context.problems.error(
+                "invalid-value",
+                name.span,
+                f"`{name.name}` is no secret, so there is nothing to reveal.",
+                labels=(Label(place, "asked for here, without `secret`"),),
+                hint=f"ask for `secret {name.name}`, or remove `reveals`",
+                fix=Fix(f"ask for `secret {name.name}`", (Edit(start, "secret "),)),
             )
     return tuple(name.name for name in names)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 from exgrpo_artifact.graph import RewardGraph
-from exgrpo_artifact.manifest import Dataset, Dialogue, Model, Probes, Rubric, Rule, Stage
+from exgrpo_artifact.manifest import Dataset, Declassified, Dialogue, Model, Probes, Rubric, Rule, Stage
 from exgrpo_artifact.record import Record
 from exgrpo_compiler.ir import (
     CheckedDataset,
@@ -27,6 +27,7 @@ from exgrpo_compiler.lower.declarations import (
     lower_rubric,
     lower_rule,
 )
+from exgrpo_compiler.lower.declassified import lower_declassified
 from exgrpo_compiler.lower.graphs import lower_reward
 from exgrpo_compiler.lower.names import Scene, build_scene
 from exgrpo_compiler.lower.prompts import lower_dialogue_prompts, lower_rubric_prompt, lower_teacher_prompt
@@ -56,6 +57,7 @@ class Lowered(Record):
     prompts: Mapping[str, str]
     sources: Mapping[str, str]
     """Module -> text."""
+    declassified: tuple[Declassified, ...] = ()
 
 
 def lower_task(program: CheckedProgram, name: str) -> Lowered:
@@ -79,6 +81,7 @@ def lower_task(program: CheckedProgram, name: str) -> Lowered:
         stages=lower_stages(scene),
         prompts=_lower_prompts(scene),
         sources=program.sources,
+        declassified=lower_declassified(scene),
     )
 
 
