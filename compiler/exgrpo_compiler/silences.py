@@ -25,7 +25,7 @@ _FORM = r"allow:\s*([\w-]+(?:\s*,\s*[\w-]+)*)\s*(?:--\s*(.*?))?\s*"
 _REASON_HINT = "write `// allow: ID -- reason`"
 
 
-_ON_REQUEST = LINTS | {"prompt-budget", "template-drift"}
+ON_REQUEST = LINTS | {"prompt-budget", "template-drift"}
 """What `lint` looks for, and what is measured only where a tokenizer and rows are at hand."""
 
 
@@ -82,7 +82,7 @@ def apply_silences(specs: Sequence[SpecFile], diagnostics: Sequence[Diagnostic])
             kept.append(diagnostic)
     if _is_fully_checked(specs[0], diagnostics):
         for silence in silences:
-            is_expected = silence.span.source.name == specs[0].source.name and silence.id not in _ON_REQUEST
+            is_expected = silence.span.source.name == specs[0].source.name and silence.id not in ON_REQUEST
             if is_expected and silence not in used:
                 _report_unused(silence, problems)
     return (*kept, *problems.found)
