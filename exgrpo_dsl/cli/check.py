@@ -14,12 +14,30 @@ from exgrpo_dsl.cli.options import format_option, set_option
 @format_option
 @set_option
 @click.option("--no-cache", is_flag=True, help="Compute every result, and store none.")
-def check(specs: tuple[Path, ...], format_: str, overrides: tuple[str, ...], no_cache: bool) -> int:
+@click.option(
+    "--tokenizer", type=click.Path(path_type=Path), help="Folder of the student's tokenizer; with --rows."
+)
+@click.option("--rows", type=click.Path(path_type=Path), help="Raw rows of the data, JSON Lines; with --tokenizer.")
+@click.option("--probes", type=click.Path(path_type=Path), help="A run's probes.jsonl, to count probes too.")
+def check(
+    specs: tuple[Path, ...],
+    format_: str,
+    overrides: tuple[str, ...],
+    no_cache: bool,
+    tokenizer: Path | None,
+    rows: Path | None,
+    probes: Path | None,
+) -> int:
     """Check SPECS: syntax, names, kinds, types, units, templates.
 
     Needs no network, no model and no credentials. Formats for tools: json (a line for each diagnostic, shaped like the Language
     Server Protocol's), sarif (one SARIF 2.1.0 log), github (workflow commands). Warnings alone exit 0.
+
+    With --tokenizer and --rows it also measures whether dialogues fit the model's context (prompt-budget) and whether its chat
+    template keeps earlier turns (template-drift).
     """
+    if (tokenizer is None) != (rows is None):
+        raise click.UsageError("--tokenizer and --rows belong together.")
     from exgrpo_dsl.check_cache import open_cache
     from exgrpo_dsl.cli.quick import check_paths
     from exgrpo_dsl.errors import UsageError
@@ -29,4 +47,35 @@ def check(specs: tuple[Path, ...], format_: str, overrides: tuple[str, ...], no_
     if not paths:
         raise UsageError(f"There is no .exg file below {', '.join(str(spec) for spec in specs)}.")
     cache = None if no_cache or overrides else open_cache(paths)
-    return check_paths(paths, cache, format_, overrides)
+    if tokenizer is None or rows is None:
+        return check_paths(paths, cache, format_, overrides)
+    return _check_with_tokenizer(paths, tokenizer, rows, probes, format_, overrides)
+
+
+def _check_with_tokenizer(
+    paths: list[str],
+    tokenizer: Path,
+    rows: Path,
+    probes: Path | None,
+    format_: str,
+    overrides: tuple[str, ...],
+) -> int:
+    from exgrpo_compiler.diagnostics import has_errors
+    from exgrpo_dsl.api import check_file
+    from exgrpo_dsl.cli.show import merge_reports, show_diagnostics
+    from exgrpo_dsl.token_checks import check_tokens
+
+    reports = []
+    for path in map(Path, paths):
+        found = check_file(path, overrides=overrides)
+        reports.append(found)
+        if not has_errors(found):
+            tokens = check_tokens(path, tokenizer, rows, probes_path=probes, overrides=overrides)
+            reports.append(tokens.diagnostics)
+            for note in tokens.notes if format_ == "human" else ():
+                click.echo(f"note: {note}", err=True)
+    merged = merge_reports(reports)
+    show_diagnostics(merged, format_)
+    if not has_errors(merged) and format_ == "human":
+        click.echo(f"{len(paths)} {'spec is' if len(paths) == 1 else 'specs are'} fine.", err=True)
+    return 1 if has_errors(merged) else 0

@@ -11,6 +11,8 @@ import sys
 
 from exgrpo_dsl.check_cache import CheckCache, draws_sample, open_cache
 
+UNCHECKED = "prompt-budget and template-drift were not checked: give --tokenizer PATH and --rows FILE."
+
 CLEAN = ((), (), ())
 """The stored result of a file that nothing is to be said of."""
 
@@ -48,6 +50,9 @@ def check_paths(
     session.verify_sample(kept, NUM_SAMPLED)
     if cache is not None:
         cache.save()
+    if format_ == "human":
+        for note in dict.fromkeys(note for item in checked for note in item.notes):
+            sys.stderr.write(f"note: {note}\n")
     if all(not item.diagnostics for item in checked) and format_ == "human":
         return report_fine(len(paths))
     from exgrpo_compiler.diagnostics import has_errors
@@ -62,5 +67,5 @@ def check_paths(
 
 def report_fine(count: int) -> int:
     """Says that the specs are fine."""
-    sys.stderr.write(f"{count} {'spec is' if count == 1 else 'specs are'} fine.\n")
+    sys.stderr.write(f"{count} {'spec is' if count == 1 else 'specs are'} fine. {UNCHECKED}\n")
     return 0
