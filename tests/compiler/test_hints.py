@@ -133,4 +133,9 @@ def test_a_wrong_override_has_a_hint(override: str, start: str) -> None:
 
 
 def test_a_term_called_like_a_unit_may_follow_a_number_on_the_next_line() -> None:
-    assert [item.id for item in check(build_reward_spec("  a = 3\n  s = 4\n  total = a + s"))] == []
+    assert [
+        item.id
+        for item in check(
+            build_reward_spec("  a = 3\n  s = 4\n  total = (a + s) * matches(d.final, item.gold)")
+        )
+    ] == []

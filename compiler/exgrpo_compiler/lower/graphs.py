@@ -12,6 +12,8 @@ from exgrpo_compiler.check.answers import get_answer_for
 from exgrpo_compiler.ir import AnswerOf, CheckedReward, StudentRole, Typed
 from exgrpo_compiler.lower.names import Scene
 from exgrpo_compiler.program import Key
+from exgrpo_compiler.prove.facts import collect_facts
+from exgrpo_compiler.prove.infer import write_intervals
 from exgrpo_compiler.source import Span
 
 
@@ -111,7 +113,9 @@ class LoweredReward(NamedTuple):
 
 def lower_reward(scene: Scene, key: Key) -> RewardGraph:
     """The graph of a reward; every term is in it, also one that `total` does not need."""
-    return lower_reward_with_spans(scene.get(key), key, scene.names).graph
+    reward: CheckedReward = scene.get(key)
+    graph = lower_reward_with_spans(reward, key, scene.names).graph
+    return write_intervals(graph, collect_facts(scene.program.known, reward, scene.names))
 
 
 def lower_reward_with_spans(reward: CheckedReward, key: Key, names: Mapping[Key, str]) -> LoweredReward:

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from exgrpo_artifact.record import Record, field
-from exgrpo_compiler.ir import CheckedCut, CheckedDataset, CheckedDialogue, Typed
+from exgrpo_compiler.ir import (
+    CheckedCut,
+    CheckedDataset,
+    CheckedDialogue,
+    CheckedReward,
+    CheckedRubric,
+    Typed,
+)
+from exgrpo_compiler.program import Key
 from exgrpo_compiler.prove.interval import (
     ANY_NUMBER,
     ANY_TEXT,
@@ -83,6 +91,23 @@ def build_facts(
         num_looped=num_looped,
         num_closing=len(dialogue.closing),
     )
+
+
+def collect_facts(known: Mapping[Key, Any], reward: CheckedReward, names: Mapping[Key, str]) -> Facts:
+    """What a reward of a program may rely on.
+
+    Args:
+        known: the checked declarations.
+        reward: one of them.
+        names: what its graph calls rubrics. Where two have one name, the scale is what both allow.
+    """
+    scales: dict[str, tuple[float, float]] = {}
+    for key, declared in known.items():
+        if isinstance(declared, CheckedRubric) and key in names:
+            low, high = declared.scale
+            other = scales.get(names[key], declared.scale)
+            scales[names[key]] = min(low, other[0]), max(high, other[1])
+    return build_facts(known[reward.dialogue], known[reward.dataset], scales)
 
 
 def count_probes(cut: CheckedCut, most: float) -> Turns:

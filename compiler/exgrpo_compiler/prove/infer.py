@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from exgrpo_artifact.graph import RewardGraph
+from exgrpo_artifact.record import replace
 from exgrpo_compiler.prove.facts import Facts
 from exgrpo_compiler.prove.interval import (
     ANY_TEXT,
@@ -71,6 +72,21 @@ def infer(
     """
     inference = Inference(graph, facts or Facts())
     return inference.assume(assume) if assume else inference.intervals
+
+
+def write_intervals(graph: RewardGraph, facts: Facts) -> RewardGraph:
+    """The graph with the interval of every number on its node, as the artifact holds it."""
+    intervals = infer(graph, facts)
+    nodes = (replace(node, interval=_get_ends(intervals[node.id])) for node in graph.nodes)
+    return replace(graph, nodes=tuple(nodes))
+
+
+def _get_ends(one: Interval) -> tuple[float | None, float | None] | None:
+    if one.kind != "number" or one.is_empty:
+        return None
+    # Adding 0 turns -0.0 into 0.0.
+    low, high = (float(end) + 0.0 for end in (one.low, one.high))
+    return (low if math.isfinite(low) else None, high if math.isfinite(high) else None)
 
 
 class Inference:
@@ -226,8 +242,9 @@ class Inference:
             one = _fill(values[args[0]], values[args[1]])
         else:
             one = self._read_leaf(at, op, values)
-        if one.failing and self.plan.substitute is not None and self.plan.is_term(at):
-            return join(with_gaps(one, one.missing, NONE), make_set([self.plan.substitute]))
+        substitute = self.plan.substitute
+        if one.failing and substitute is not None and self.plan.is_term(at):
+            return join(with_gaps(one, one.missing, NONE), make_set([substitute]))
         return one
 
     def _operate(self, at: int, op: str, args: Sequence[int], values: Values) -> Interval:

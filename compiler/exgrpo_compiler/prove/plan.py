@@ -53,6 +53,10 @@ class Plan:
         """Whether a term is named after the node."""
         return self.ids[at] in self.terms
 
+    def is_replaced(self, at: int) -> bool:
+        """Whether a value stands in for the node where it fails."""
+        return self.substitute is not None and self.is_term(at)
+
     def _add(self, node: Node, place: Place) -> None:
         args = tuple(self.index[arg] for arg in node.args)
         known = self._find_equal(node, args)

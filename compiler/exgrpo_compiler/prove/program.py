@@ -9,6 +9,7 @@ from exgrpo_compiler.diagnostics import Diagnostic
 from exgrpo_compiler.ir import CheckedProgram
 from exgrpo_compiler.problems import Problems
 from exgrpo_compiler.program import Program
+from exgrpo_compiler.prove.algebra import prove_algebra
 from exgrpo_compiler.prove.case import Cases, RewardCase, TrainCase, build_cases
 from exgrpo_compiler.prove.dead_bonus import prove_dead_bonus
 from exgrpo_compiler.prove.hackable import prove_hackable
@@ -23,7 +24,9 @@ PROOFS_OF_TRAINING: Final[tuple[Callable[[TrainCase], Iterable[Diagnostic]], ...
     prove_right_punished,
     prove_wrong_beats_right,
 )
-PROOFS_OF_PROGRAMS: Final[tuple[Callable[[Program, CheckedProgram, Cases], Iterable[Diagnostic]], ...]] = ()
+PROOFS_OF_PROGRAMS: Final[tuple[Callable[[Program, CheckedProgram, Cases], Iterable[Diagnostic]], ...]] = (
+    prove_algebra,
+)
 
 
 def prove_program(program: Program, checked: CheckedProgram) -> tuple[Diagnostic, ...]:

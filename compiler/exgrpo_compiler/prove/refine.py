@@ -44,6 +44,9 @@ def _refine(
     if depth > _MAX_DEPTH:
         return
     op, args = plan.ops[at], plan.args[at]
+    if plan.is_replaced(at):
+        # What stands in for a failure says nothing about what failed.
+        op = ""
     if op == "not":
         _refine_negation(plan, values, args[0], truth, found, depth)
     elif (op == "and" and truth == "met") or (op == "or" and truth == "unmet"):
