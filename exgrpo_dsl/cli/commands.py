@@ -9,6 +9,7 @@ from typing import Final
 import click
 
 COMMANDS: Final[Mapping[str, str]] = {
+    "new": "exgrpo_dsl.cli.new:new",
     "check": "exgrpo_dsl.cli.check:check",
     "lint": "exgrpo_dsl.cli.lint:lint",
     "fix": "exgrpo_dsl.cli.fix:fix",
