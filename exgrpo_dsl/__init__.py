@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
 from exgrpo_artifact.version import VERSION as __version__
 
+# `typing` is not imported here: a `check` whose results are stored is little more than the interpreter's start.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from exgrpo_artifact.errors import ExgrpoError
     from exgrpo_artifact.storage import Artifact, read_artifact
@@ -20,8 +19,11 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
     # Imported when asked for: the command line must not wait for them, nor be interrupted in them.
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    found: object = getattr(import_module(_HOMES[name]), name)
+    return found

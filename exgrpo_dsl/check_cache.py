@@ -100,7 +100,7 @@ def open_cache(specs: list[str]) -> CheckCache | None:
 
 def compute_fingerprint() -> str:
     """A hash of everything but specs that a result depends on: Python, the compiler's files, which extras are installed."""
-    parts = [sys.version]
+    parts = [sys.version, _find_package("math_verify")]
     for package in ("exgrpo_dsl", "exgrpo_compiler", "exgrpo_artifact"):
         root = _find_package(package)
         for folder, folders, names in os.walk(root):

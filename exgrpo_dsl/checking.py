@@ -7,7 +7,6 @@ loader was asked for, so that the cache knows it too.
 from __future__ import annotations
 
 import os
-import random
 from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
@@ -20,6 +19,7 @@ from exgrpo_compiler.source import Source, Span
 from exgrpo_dsl.check_cache import CheckCache, Closure, Stored, hash_bytes
 from exgrpo_dsl.errors import UsageError
 from exgrpo_dsl.loading import UnreadableSpecError, decode_source, find_module, read_bytes, read_source
+from exgrpo_dsl.notes import list_notes
 
 NUM_SAMPLED = 2
 """Stored results that are computed again in a run that computes others anyway."""
@@ -74,7 +74,7 @@ class CheckSession:
             outcome = check_spec(source, load, overrides=overrides, parse=self._parse)
         except UnreadableSpecError as error:
             return CheckedFile(path, (error.diagnostic,))
-        checked = CheckedFile(path, outcome.diagnostics)
+        checked = CheckedFile(path, outcome.diagnostics, list_notes(outcome.value))
         if self._cache is not None and not overrides:
             self._cache.keep(path, tuple(closure.items()), store_result(checked))
         return checked
@@ -88,6 +88,8 @@ class CheckSession:
         if self._cache is None:
             return
         kept = [(path, stored) for path in paths if (stored := self._cache.find(path)) is not None]
+        import random  # here: most runs draw no sample
+
         for path, stored in random.sample(kept, min(count, len(kept))):
             if store_result(self.compute(path)) != stored:
                 self._cache.forget()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import random
+from typing import TYPE_CHECKING
 
 from exgrpo_artifact.values import Failed, Value, clean_value, describe_value, find_gap
+
+if TYPE_CHECKING:
+    import random
 
 
 def draw_bernoulli(p: Value, seed: str) -> Value:
@@ -15,6 +18,8 @@ def draw_bernoulli(p: Value, seed: str) -> Value:
         return gap
     if not isinstance(p, int | float) or not 0 <= p <= 1:
         return Failed(f"`bernoulli` needs a probability from 0 to 1, and this is {describe_value(p)}")
+    import random
+
     return int(random.Random(seed).random() < p)
 
 

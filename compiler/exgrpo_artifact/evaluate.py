@@ -6,9 +6,8 @@ Invariant: pure. What a model answers is told from outside, by the id of the nod
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from exgrpo_artifact.aggregates import aggregate_list
 from exgrpo_artifact.draws import draw_bernoulli, draw_uniform
@@ -18,6 +17,9 @@ from exgrpo_artifact.judgements import Judgement, collect_judgements
 from exgrpo_artifact.operations import apply_operation, is_external
 from exgrpo_artifact.rewards import Rollout, Scores, evaluate_reward
 from exgrpo_artifact.values import Failed, Value, clean_value, find_gap
+
+if TYPE_CHECKING:
+    import random
 
 __all__ = [
     "Judgement",

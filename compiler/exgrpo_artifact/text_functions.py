@@ -6,8 +6,6 @@ the reason. All are linear in the length of the text, and deterministic.
 
 from __future__ import annotations
 
-import json
-import random
 import re
 from collections.abc import Callable, Mapping
 from decimal import ROUND_HALF_UP, Context, Decimal
@@ -101,6 +99,8 @@ def parse_json(text: Any) -> Value:
     """What the text says as strict JSON: no NaN, no infinity."""
     if not isinstance(text, str):
         return _refuse("json", "a text", text)
+    import json  # here: checking runs none of it, and is mostly imports
+
     try:
         return clean_value(json.loads(text, parse_constant=_refuse_constant))
     except (ValueError, RecursionError) as error:
@@ -132,6 +132,8 @@ def shuffle_list(items: Any, seed: Any) -> Value:
     if isinstance(seed, bool) or not isinstance(seed, int):
         return _refuse("shuffle", "an integer seed", seed)
     # Of all that `random` has, `random()` alone is promised to stay the same in later versions of Python.
+    import random
+
     rng = random.Random(seed)
     keys = [rng.random() for _ in items]
     return [items[place] for place in sorted(range(len(items)), key=keys.__getitem__)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Generic, Literal, NamedTuple, TypeVar
 
 from exgrpo_artifact.record import Record
@@ -81,5 +80,7 @@ def suggest_name(name: str, known: Iterable[str]) -> str | None:
 
 def find_closest(name: str, known: Iterable[str]) -> str | None:
     """The known name that a typing mistake would turn into `name`, or None."""
+    from difflib import get_close_matches  # here: most checks find nothing to suggest
+
     matches = get_close_matches(name, sorted(set(known)), n=1, cutoff=_LIKENESS)
     return matches[0] if matches else None

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 EXIT_INTERRUPTED = 130
 
 
 def end_on_interrupt() -> None:
     """From now on Ctrl-C ends the process with 130, without any clean-up."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, _end)
+    _handle(_end)
 
 
 def raise_on_interrupt() -> None:
     """From now on Ctrl-C raises KeyboardInterrupt, as usual, and is remembered."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, _raise)
+    _handle(_raise)
 
 
 def was_interrupted() -> bool:
@@ -31,6 +32,13 @@ def was_interrupted() -> bool:
 
 
 _seen: list[int] = []
+
+
+def _handle(handler: Callable[[int, object], None]) -> None:
+    try:
+        signal.signal(signal.SIGINT, handler)
+    except ValueError:
+        return  # only the main thread may; in any other Ctrl-C is the program's own
 
 
 def _raise(number: int, _: object) -> None:

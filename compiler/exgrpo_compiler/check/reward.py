@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from exgrpo_artifact.graph import OnFailure
+from exgrpo_artifact.record import replace
 from exgrpo_compiler.ast import Assign, Call, Decl, Expr, Ref
 from exgrpo_compiler.builtins import Setting
 from exgrpo_compiler.check.arguments import bind_arguments
@@ -64,13 +64,20 @@ class _Terms:
     def find(self, name: str, span: Span) -> Typed | None:
         """A reference to a term from inside another."""
         if name in self.trail:
-            chain = " -> ".join([*self.trail[self.trail.index(name) :], name])
+            circle = self.trail[self.trail.index(name) :]
+            needed = [*circle[1:], name]
+            chain = " -> ".join([*circle, name])
+            labels = tuple(
+                Label(self.assigns[term].path[0].span, f"`{term}` needs `{other}`")
+                for term, other in zip(circle, needed, strict=True)
+            )
             self.context.problems.error(
                 "reward-cycle",
                 span,
                 f"The term `{name}` needs itself: {chain}."
-                if chain.count(">") > 1
+                if len(circle) > 1
                 else f"The term `{name}` needs itself.",
+                labels=labels if len(circle) > 1 else (),
             )
             return None
         value = self.check(name)
