@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from exgrpo_compiler.registry import MalformedPageError, Page, find_page, list_ids, read_page, suggest_id
+from tests.support.cli import build_environment
+from tests.support.data import ROOT
 from tests.support.pages import find_raised_ids, run_sample
 
 GOOD = (
@@ -103,3 +109,36 @@ def test_an_unknown_id_has_no_page() -> None:
     assert find_page("../hints") is None
     assert suggest_id("unkown-name") == "unknown-name"
     assert suggest_id("zzz") is None
+
+
+def test_pages_are_found_in_a_zip_archive(tmp_path: Path) -> None:
+    """As they are where the packages are imported from a `.pyz`."""
+    archive = tmp_path / "exgrpo.zip"
+    with zipfile.ZipFile(archive, "w") as packed:
+        for package in ("exgrpo_artifact", "exgrpo_compiler"):
+            for path in (ROOT / "compiler" / package).rglob("*"):
+                if path.suffix in (".py", ".md", ".lark"):
+                    packed.write(path, path.relative_to(ROOT / "compiler"))
+    code = (
+        "from exgrpo_compiler import registry as r; "
+        "print(r.__file__, len(r.list_ids()), r.find_page('unknown-name').severity, r.find_page('x'))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(archive)}
+    shown = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert shown[0].startswith(str(archive))
+    assert shown[1:] == [str(len(list_ids())), "error", "None"]
+
+
+def test_nothing_is_read_before_a_page_is_asked_for() -> None:
+    code = "import sys, exgrpo_compiler.registry; print('importlib.resources' in sys.modules)"
+    shown = subprocess.run(
+        [sys.executable, "-c", code], env=build_environment(), capture_output=True, text=True, check=True
+    )
+    assert shown.stdout.strip() == "False"
