@@ -33,18 +33,33 @@ Answer = str | float | int | bool
 """A raw field value, or a text."""
 
 _STATED_LETTER = re.compile(
-    r"(?i:answer(?: is|:| =))[\s:*\"'`$]{0,6}(?:(?i:option|choice|letter) )?(?:\\boxed|\\text)?"
-    r"(?:[(\[{] ?([A-Ja-j]) ?[)\]}]|([A-J])(?![\w'\u2019]))",
+    r"(?i:answer(?: is|:| =))[\s:*\"'`$]{0,6}(?:(?i:option|choice|letter) )?(?:\\boxed|\\text(?:bf)?|\\mathrm)?"
+    r"(?:[(\[{] ?([A-Ja-j]) ?[)\]}]|([A-J])(?![\w'\u2019])|([a-j])(?=[)\].:,*]|[ \t]*(?:\n|\Z)))",
 )
 _BRACKETED_LETTER = re.compile(r"(?<!\w)[(\[]([A-Ja-j])[)\]]")
 _BARE_LETTER = re.compile(r"(?<![\w'\u2019])([A-J])(?![\w'\u2019])(?P<next> [a-z]{1,12})?")
 _AFTER_OPTION = frozenset({"is", "was", "because", "since", "as", "and", "or", "but"})
 """Words after a bare `A` or `I` that leave it an option; before others these are the article and the pronoun."""
+_SECOND_LETTER = re.compile(
+    r"[)\]}*]{0,3}[ ,/]{0,2}(?:(?:or|and) )?(?:[(\[][A-Ja-j][)\]]|(?<=or )[A-J](?!\w))"
+)
+"""What makes "the answer is (A) or (B)" state two."""
 
-_TRUTH = re.compile(r"(?<![\w-])(yes|no|true|false)(?![\w-])", re.IGNORECASE)
+_TRUTH = re.compile(
+    r"(?P<not>\bnot |n['\u2019]t )?(?<![\w-])(?P<true>true|false)(?![\w-])"
+    r"|(?<![\w-])(?P<yes>yes|no)(?![\w-])(?P<next> [a-z]{1,12})?",
+    re.IGNORECASE,
+)
 _TRUTH_NAMES = {"yes": "yes", "true": "yes", "no": "no", "false": "no"}
+_AFTER_NO = re.compile(
+    r"(?:and|as|because|but|he|i|if|in|its?|it's|not|or|she|since|so|that|the|there|these|they|this|those|we|when|you)\Z"
+)
+"""Words after `no` that leave it an answer; before others it belongs to them: "no one", "no evidence"."""
 
 _STATEMENT = re.compile(r"answer(?: is|:)", re.IGNORECASE)
+_LATEX_TEXT = re.compile(r"\\(?:boxed|fbox|text|textbf|mathrm|mathbf|textrm) ?\{")
+_OPTION_MARK = re.compile(r"\A\s{0,3}(?:\([a-j]\)|[a-j]\))\s+(?=\w)")
+"""The letter that an option is stated with: "(c) train station"."""
 _ARTICLES = frozenset({"a", "an", "the"})
 _DELETED = re.compile(r"['\u2018\u2019`\"\u201c\u201d*_]|(?<=[0-9]),(?=[0-9]{3})")
 _SPACED = re.compile(
@@ -147,10 +162,14 @@ def _extract_boxed_number(text: str) -> str | None:
 
 
 def _extract_letter(text: str) -> str | None:
-    for pattern in (_STATED_LETTER, _BRACKETED_LETTER):
-        last = deque(pattern.finditer(text), maxlen=1)
-        if last:
-            return next(group for group in last[0].groups() if group).upper()
+    stated = _find_last_match(_STATED_LETTER, text)
+    if stated is not None:
+        if _SECOND_LETTER.match(text, stated.end()):
+            return None
+        return next(group for group in stated.groups() if group).upper()
+    bracketed = _find_last_match(_BRACKETED_LETTER, text)
+    if bracketed is not None:
+        return bracketed[1].upper()
     found = None
     for match in _BARE_LETTER.finditer(text):
         following = match["next"]
@@ -160,8 +179,20 @@ def _extract_letter(text: str) -> str | None:
 
 
 def _extract_truth(text: str) -> str | None:
-    last = deque(_TRUTH.finditer(text), maxlen=1)
-    return _TRUTH_NAMES[last[0][1].lower()] if last else None
+    found = None
+    for match in _TRUTH.finditer(text):
+        following = (match["next"] or "").strip().lower()
+        if match["true"]:
+            found = _TRUTH_NAMES[match["true"].lower()]
+            found = ("no" if found == "yes" else "yes") if match["not"] else found
+        elif match["yes"].lower() == "yes" or not following or _AFTER_NO.match(following):
+            found = match["yes"].lower()
+    return found
+
+
+def _find_last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
+    last = deque(pattern.finditer(text), maxlen=1)
+    return last[0] if last else None
 
 
 def _convert_truth(value: Answer) -> str | None:
@@ -178,14 +209,15 @@ def _extract_exact(text: str) -> str | None:
 
 
 def _extract_normalized(text: str) -> str | None:
-    last = deque(_STATEMENT.finditer(text), maxlen=1)
-    stated = text[last[0].end() :].partition("\n")[0].strip(" :*") if last else ""
+    last = _find_last_match(_STATEMENT, text)
+    stated = text[last.end() :].partition("\n")[0].strip(" :*") if last else ""
     return _normalize(stated or text)
 
 
 def _normalize(text: str) -> str | None:
     """NFKC, lower case, no articles, one blank between words; no punctuation but a number's own sign and point."""
     folded = unicodedata.normalize("NFKC", text).replace("\u2212", "-").casefold()
+    folded = _OPTION_MARK.sub("", _LATEX_TEXT.sub("{", folded))
     words = _SPACED.sub(" ", _DELETED.sub("", folded)).split()
     kept = [word for word in words if word not in _ARTICLES]
     # An answer that is nothing but an article or punctuation ("A", "+") must not vanish.

@@ -1,10 +1,9 @@
 r"""Numbers in texts, read exactly.
 
 Invariant: a number is a Fraction from the digits as written, so 18, 18.0 and 18.00 are one number and 0.1 is a tenth.
-Reads signs (hyphen, U+2212 minus, en dash), thousands separators, decimals, exponents, simple and mixed fractions,
-`\frac{3}{4}`, currency before and percent signs after the number (50% is 50). Spelled-out numbers, products such as
-3 x 10^5 and units of measure are not evaluated, and digits inside a word (CO2) are no number. Every pattern is linear
-in the length of the text.
+Reads signs, thousands separators, decimals, fractions and mixed numbers, powers, scale words ("1.2 million"), currency
+and percent signs, and their LaTeX (docs/language.md lists them). Numbers in words, sums, and units of measure are not
+worked out: 50% is 50 and 50 cents are 50. Every pattern is linear in the length of the text.
 """
 
 from __future__ import annotations
@@ -13,30 +12,39 @@ import math
 import re
 from collections import deque
 from fractions import Fraction
+from typing import NamedTuple
 
-MAX_DIGITS = 300
-"""A longer numeral, or an exponent beyond it, is no number here: it would overflow a float."""
-
-_MINUS = "-\u2212\u2013\ufe63\uff0d"
-_NUMERAL = (
-    r"(?:(?<![A-Za-z0-9_])[0-9]+(?:,[0-9]+)*(?:\.[0-9]+)?(?:[eE][-+]?[0-9]{1,3}(?![\w]))?"
-    r"|(?<![\w.])\.[0-9]+(?:[eE][-+]?[0-9]{1,3}(?![\w]))?)"
+from exgrpo_artifact.number_tokens import (
+    CURRENCY,
+    JOINER,
+    MAX_DIGITS,
+    MINUS,
+    TOKEN,
+    is_fraction,
+    is_one_number,
+    read_token,
+    unify_forms,
 )
-_CURRENCY = r"\\?[$\u20ac\u00a3\u00a5\u20b9]"
-_TOKEN = re.compile(
-    # A minus after a digit, a word or a closing bracket subtracts: "5-2" and "5 -2" end in 2.
-    rf"(?P<sign>(?<![\w.)\]}}%])(?<![0-9)\]}}%] )[{_MINUS}])?"
-    r"(?:"
-    r"\\[dt]?frac ?\{ ?(?P<top_sign>-)?(?P<top>[0-9]+) ?\} ?\{ ?(?P<bottom>[0-9]+) ?\}"
-    rf"|(?:{_CURRENCY} ?(?P<inner_sign>[{_MINUS}])?)?(?P<chain>{_NUMERAL}(?:/{_NUMERAL})*)"
-    r")"
-)
-_SEPARATORS = (("{,}", ","), (",\\!", ","), ("\\,", ","))
-"""Thousands separators of LaTeX."""
-_FULL_WIDTH = str.maketrans("".join(map(chr, range(0xFF10, 0xFF1A))), "0123456789")
 
 RELATIVE_TOLERANCE = Fraction(1, 10**9)
 """Of two numbers that are the same unless both are whole; it forgives the last digits of floats and nothing else."""
+
+_MINUS_BEFORE = re.compile(
+    # A minus that stands apart: after an equals sign any dash, elsewhere only the minus sign itself, and never after a number.
+    rf"(?:=[ $]{{0,3}}[{MINUS}]|(?<![\w)\]}}%{CURRENCY}])(?<![0-9)\]}}%{CURRENCY}] )(?<!\b[a-z] )\u2212|\bnegative"
+    rf"|(?:^|[=:(]|\b(?:is|was|be|equals?|to|at|of|by)) ?minus) (?:[A-Z]{{1,3}})?\\?[{CURRENCY}]? ?\Z",
+    re.IGNORECASE,
+)
+_LOOK_BEHIND = 24
+"""Characters before a number in which such a minus stands."""
+_CENTS = re.compile(r" ?(?:cents?\b|\u00a2)", re.IGNORECASE)
+_DOLLARS_AND = re.compile(r"(?: dollars?)?,?(?: and)? ", re.IGNORECASE)
+
+
+class _Found(NamedTuple):
+    number: Fraction
+    start: int
+    end: int
 
 
 def parse_number(text: str) -> Fraction | None:
@@ -54,13 +62,11 @@ def parse_number(text: str) -> Fraction | None:
         return None
     if stripped.endswith(".") and stripped[-2:-1].isdigit():
         stripped = stripped[:-1]
-    stripped = stripped.removeprefix("+")
-    match = _TOKEN.fullmatch(_unify_separators(stripped))
-    if match is None:
+    stripped = unify_forms(stripped.removeprefix("+"))
+    found = _find_last(stripped)
+    if found is None or (found.start, found.end) != (0, len(stripped)):
         return None
-    if match["chain"] and not _is_one_number(match["chain"]):
-        return None
-    return _read_token(match)
+    return found.number
 
 
 def find_last_number(text: str) -> Fraction | None:
@@ -71,14 +77,8 @@ def find_last_number(text: str) -> Fraction | None:
     >>> find_last_number("5-2"), find_last_number("It is \u22122.")
     (Fraction(2, 1), Fraction(-2, 1))
     """
-    text = _unify_separators(text)
-    tail = deque(_TOKEN.finditer(text), maxlen=2)
-    if not tail:
-        return None
-    number = _read_token(tail[-1])
-    if len(tail) == 2 and number is not None:
-        return _add_whole(tail[0], tail[1], text, number)
-    return number
+    found = _find_last(unify_forms(text))
+    return None if found is None else found.number
 
 
 def is_same_number(left: Fraction, right: Fraction) -> bool:
@@ -128,79 +128,43 @@ def simplify_number(number: Fraction) -> int | float | None:
         return None
 
 
-def _unify_separators(text: str) -> str:
-    for separator, plain in _SEPARATORS:
-        text = text.replace(separator, plain)
-    return text if text.isascii() else text.translate(_FULL_WIDTH)
-
-
-def _read_token(match: re.Match[str]) -> Fraction | None:
-    sign = -1 if match["sign"] or match["inner_sign"] else 1
-    if match["top"] is not None:
-        sign = -sign if match["top_sign"] else sign
-        return _divide(match["top"], match["bottom"], sign)
-    parts = match["chain"].split("/")
-    if len(parts) == 2:
-        quotient = _divide(parts[0], parts[1], sign)
-        if quotient is not None:
-            return quotient
-    numeral, is_whole = _join_groups(parts[-1])
-    # In "-1,23" or "8/2/2024" the sign belongs to the first number of several, and the last one counts.
-    return _read_numeral(numeral, sign if is_whole and len(parts) == 1 else 1)
-
-
-def _divide(top: str, bottom: str, sign: int) -> Fraction | None:
-    above, is_above = _join_groups(top)
-    below, is_below = _join_groups(bottom)
-    if not (is_above and is_below):
+def _find_last(text: str) -> _Found | None:
+    """The last number of a text in one form, with all that belongs to it."""
+    tail = deque(TOKEN.finditer(text), maxlen=2)
+    if not tail:
         return None
-    numerator, denominator = _read_numeral(above, sign), _read_numeral(below, 1)
-    if numerator is None or not denominator:
+    last = tail[-1]
+    number = read_token(last)
+    if number is None:
         return None
-    return numerator / denominator
+    # Of several numbers in one token, such as a date, the last one counts, and it does not stand for the whole.
+    found = _Found(number, last.start() if is_one_number(last) else last.end() - 1, last.end())
+    whole = _join_tokens(tail[0], last, text, number) if len(tail) == 2 else None
+    if whole is not None:
+        return whole
+    if last["sign"] or last["inner_sign"] or found.start != last.start():
+        return found
+    window = max(0, last.start() - _LOOK_BEHIND)
+    minus = _MINUS_BEFORE.search(text[window : last.start()])
+    return _Found(-number, window + minus.start(), last.end()) if minus else found
 
 
-def _read_numeral(numeral: str, sign: int) -> Fraction | None:
-    mantissa, _, exponent = numeral.lower().partition("e")
-    if len(mantissa) > MAX_DIGITS or (exponent and abs(int(exponent)) > MAX_DIGITS):
+def _join_tokens(before: re.Match[str], last: re.Match[str], text: str, number: Fraction) -> _Found | None:
+    """One number written as two tokens: "5 1/2", or "5 dollars and 25 cents"."""
+    whole = read_token(before)
+    if whole is None or not is_one_number(before) or last["sign"] or last["inner_sign"]:
         return None
-    return sign * Fraction(numeral)
-
-
-def _join_groups(numeral: str) -> tuple[str, bool]:
-    """The numeral without thousands separators; or its last part, and False, where the commas separate a list."""
-    if "," not in numeral:
-        return numeral, True
-    first, *rest = numeral.split(",")
-    sizes = [len(re.split(r"[.eE]", group, maxsplit=1)[0]) for group in rest]
-    is_western = all(size == 3 for size in sizes)
-    is_indian = sizes[-1] == 3 and all(size == 2 for size in sizes[:-1])
-    if len(first) <= 3 and (is_western or is_indian):
-        return "".join([first, *rest]), True
-    return rest[-1], False
-
-
-def _is_one_number(chain: str) -> bool:
-    parts = chain.split("/")
-    return len(parts) <= 2 and all(_join_groups(part)[1] for part in parts)
-
-
-def _add_whole(before: re.Match[str], last: re.Match[str], text: str, number: Fraction) -> Fraction:
-    """The mixed number "5 1/2", where the last two tokens are one; else `number`."""
-    chain = last["chain"]
-    is_latex = last["top"] is not None
-    is_fraction = is_latex or (chain is not None and chain.count("/") == 1)
-    gap = text[before.end() : last.start()]
-    if not is_fraction or last["sign"] or last["inner_sign"] or not 0 < number < 1:
-        return number
-    if gap != " " and not (is_latex and gap == ""):
-        return number
-    if before["chain"] is None or not before["chain"].isdigit():
-        return number
-    whole = _read_token(before)
-    if whole is None:
-        return number
-    return whole - number if before["sign"] or before["inner_sign"] else whole + number
+    sign = -1 if before["sign"] or before["inner_sign"] else 1
+    gap = text[before.end() : min(last.start(), before.end() + 20)]
+    if before["chain"] is not None and before["chain"].isdigit() and is_fraction(last) and 0 < number < 1:
+        is_joined = last["chain"] is None or last.group().startswith(JOINER)
+        if gap in (" ", " and ") or (gap == "" and is_joined):
+            return _Found(whole + sign * number, before.start(), last.end())
+    cents = _CENTS.match(text, last.end())
+    is_money = "$" in before.group() or "dollar" in gap.lower()
+    if cents and is_money and whole.denominator == 1 and 0 <= number < 100 and _DOLLARS_AND.fullmatch(gap):
+        return _Found(whole + sign * number / 100, before.start(), cents.end())
+    return None
 
 
 def _count_decimals(denominator: int) -> int | None:

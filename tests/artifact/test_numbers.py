@@ -73,7 +73,7 @@ def test_last_number(text: str, number: str) -> None:
     assert format_number(found) == number
 
 
-@pytest.mark.parametrize("text", ["", "none", "x2", "-", "9" * 5000, "1e999", "\u00bd"])
+@pytest.mark.parametrize("text", ["", "none", "x2", "-", "9" * 5000, "1e999"])
 def test_no_number(text: str) -> None:
     assert find_last_number(text) is None
 
