@@ -107,11 +107,12 @@ def report_unknown_name(
     if context.is_lost(name) or (name.upper() in STATEMENT_WORDS and name != "scenario"):
         return  # the parser said that something is amiss there
     if name in PLANNED:
-        context.problems.error(
-            "unsupported-builtin",
-            span,
-            f"`{name}` belongs to edition 1, but this version does not have it yet.",
-        )
+        message = f"`{name}` belongs to edition 1, but this version does not have it yet."
+        if name == "logp":
+            message = (
+                "`logp` is a value of each token, and the level `token` is reserved for a later edition."
+            )
+        context.problems.error("unsupported-builtin", span, message)
         return
     due = what or " or ".join(KIND_TITLES[kind].split(" ", 1)[1] for kind in kinds)
     context.problems.unknown(

@@ -15,7 +15,7 @@ from exgrpo_compiler.check.expressions import check_expression
 from exgrpo_compiler.check.forms import sort_statements
 from exgrpo_compiler.check.params import BoundParam, bind_params, require_param
 from exgrpo_compiler.check.scope import Meaning, RecordName, RolloutName, Scope
-from exgrpo_compiler.diagnostics import suggest_name
+from exgrpo_compiler.diagnostics import Label, suggest_name
 from exgrpo_compiler.ir import CheckedDataset, CheckedDialogue, CheckedReward, Typed
 from exgrpo_compiler.problems import list_names
 from exgrpo_compiler.program import Key
