@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from exgrpo_artifact.boxed import require_math
 from exgrpo_artifact.errors import DataError, ExgrpoError
 from exgrpo_artifact.manifest import EvaluateStage, GrpoStage, ProbeStage, SftStage, Stage
 from exgrpo_artifact.storage import Artifact, read_artifact
@@ -90,6 +91,7 @@ def run_artifact(
     """
     artifact = read_artifact(artifact_dir)
     require_training()
+    _require_math(artifact)
     _require_own_directory(out)
     with RunDir(out) as run_dir:
         _require_fitting_run(run_dir, artifact, resume)
@@ -138,6 +140,18 @@ def _require_fitting_run(run_dir: RunDir, artifact: Artifact, resume: bool) -> N
     held = (read_json(out / "run.json") or {}).get("task")
     if held != task:
         raise FileExistsError(f"{out} holds a run of task `{held}`, not of `{task}`. Give another --out.")
+
+
+def _require_math(artifact: Artifact) -> None:
+    """Returns where the answers of all turns can be compared.
+
+    Raises:
+        MissingDependencyError: one is compared by math-verify, which is not installed.
+    """
+    for dialogue in artifact.manifest.dialogues.values():
+        exchanges = (*(dialogue.loop.exchanges if dialogue.loop is not None else ()), *dialogue.closing)
+        if any(exchange.answer is not None and exchange.answer.kind == "math.boxed" for exchange in exchanges):
+            require_math()
 
 
 def _require_models(artifact: Artifact) -> None:
