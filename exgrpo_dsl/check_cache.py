@@ -22,8 +22,8 @@ SAMPLE = 32
 
 VERSION = 1
 
-Stored = tuple[object, ...]
-"""A result as plain values; see `exgrpo_dsl.checking`."""
+Stored = tuple[tuple[object, ...], tuple[object, ...], tuple[str, ...]]
+"""A result as plain values: diagnostics, their sources, notes; see `exgrpo_dsl.checking`."""
 
 Closure = tuple[tuple[str, str], ...]
 """(path, sha256) of every file that was looked for; an empty hash where there was none."""

@@ -36,6 +36,8 @@ class CheckedSpec(NamedTuple):
     program: CheckedProgram
     overrides: tuple[str, ...]
     turned_off: tuple[str, ...]
+    notes: tuple[str, ...]
+    """What is worth knowing though nothing is wrong."""
 
 
 def check_spec(
@@ -52,9 +54,11 @@ def check_spec(
     assert checked.value is not None
     secrets = check_secrets(checked.value, program)
     proved = prove_program(program, checked.value)
-    diagnostics = _merge(resolved.diagnostics, changed.diagnostics, checked.diagnostics, secrets, proved)
+    diagnostics = _merge(
+        resolved.diagnostics, changed.diagnostics, checked.diagnostics, secrets, proved.diagnostics
+    )
     reported = apply_silences([module.spec for module in resolved.value.modules.values()], diagnostics)
-    return Outcome(CheckedSpec(checked.value, tuple(overrides), turned_off), reported)
+    return Outcome(CheckedSpec(checked.value, tuple(overrides), turned_off, proved.notes), reported)
 
 
 def compile_spec(

@@ -11,10 +11,8 @@ import sys
 
 from exgrpo_dsl.check_cache import CheckCache, draws_sample, open_cache
 
-UNCHECKED = "prompt-budget and template-drift were not checked: give --tokenizer PATH and --rows FILE."
-
-CLEAN = ((), (), ())
-"""The stored result of a file that nothing is to be said of."""
+MAX_NOTES = 6
+"""Of a whole library only so many different notes are shown."""
 
 
 def run_quickly(arguments: list[str]) -> int | None:
@@ -25,8 +23,10 @@ def run_quickly(arguments: list[str]) -> int | None:
     if any(path.startswith("-") or not os.path.isfile(path) for path in paths):
         return None
     cache = open_cache(paths)
-    if cache is not None and not draws_sample() and all(cache.find(path) == CLEAN for path in paths):
-        return report_fine(len(paths))
+    if cache is not None and not draws_sample():
+        stored = [cache.find(path) for path in paths]
+        if all(result is not None and not result[0] for result in stored):
+            return report_fine(len(paths), [note for result in stored if result for note in result[2]])
     return check_paths(paths, cache)
 
 
@@ -50,11 +50,9 @@ def check_paths(
     session.verify_sample(kept, NUM_SAMPLED)
     if cache is not None:
         cache.save()
-    if format_ == "human":
-        for note in dict.fromkeys(note for item in checked for note in item.notes):
-            sys.stderr.write(f"note: {note}\n")
+    notes = [note for item in checked for note in item.notes]
     if all(not item.diagnostics for item in checked) and format_ == "human":
-        return report_fine(len(paths))
+        return report_fine(len(paths), notes)
     from exgrpo_compiler.diagnostics import has_errors
     from exgrpo_dsl.cli.show import merge_reports, show_diagnostics
 
@@ -62,10 +60,24 @@ def check_paths(
     show_diagnostics(found, format_)
     if has_errors(found):
         return 1
-    return report_fine(len(paths)) if format_ == "human" else 0
-
-
-def report_fine(count: int) -> int:
-    """Says that the specs are fine."""
-    sys.stderr.write(f"{count} {'spec is' if count == 1 else 'specs are'} fine. {UNCHECKED}\n")
+    if format_ == "human":
+        show_notes(notes)
     return 0
+
+
+def report_fine(count: int, notes: list[str]) -> int:
+    """Says that nothing is wrong, and what else there is to know."""
+    show_notes(notes)
+    sys.stderr.write(f"{count} {'spec is' if count == 1 else 'specs are'} fine.\n")
+    return 0
+
+
+def show_notes(notes: list[str]) -> None:
+    """Prints each note once."""
+    different = list(dict.fromkeys(notes))
+    for note in different[:MAX_NOTES]:
+        sys.stderr.write(f"note: {note}\n")
+    if len(different) > MAX_NOTES:
+        sys.stderr.write(
+            f"note: and {len(different) - MAX_NOTES} more; check fewer specs at once to see them\n"
+        )
