@@ -3,7 +3,7 @@
 For a file with tasks it is made from their artifacts: the hashes of the layers data, prompts, reward and train of every task, by
 the task's name. They hold what was lowered and nothing of the text that it was lowered from. For a library, which has no task, it
 is made from the syntax trees of its declarations and of the files that it imports, by name, so that their order does not matter.
-A rule's documentation counts, since a prompt can print it (`rule.doc`); no other comment does.
+Documentation counts where a prompt can hold it: that of a rule (`rule.doc`) and of a field that a teacher yields.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ import json
 from typing import Any
 
 from exgrpo_artifact.canonical import hash_value
-from exgrpo_artifact.record import replace
+from exgrpo_artifact.record import Record, get_fields, replace
 from exgrpo_artifact.storage import MANIFEST
-from exgrpo_compiler.ast import SpecFile
+from exgrpo_compiler.ast import Decl, SpecFile, YieldField
 from exgrpo_compiler.diagnostics import Outcome, has_errors
 from exgrpo_compiler.parse import parse_spec
 from exgrpo_compiler.pipeline import check_spec, compile_spec
 from exgrpo_compiler.program import Load
 from exgrpo_compiler.resolve import resolve_program
-from exgrpo_compiler.source import Source
+from exgrpo_compiler.source import Source, Span
 from exgrpo_compiler.tree_shape import strip_places
 
 
@@ -45,9 +45,21 @@ def _describe_library(source: Source, load: Load) -> dict[str, Any]:
 
 
 def _describe_file(spec: SpecFile) -> dict[str, Any]:
-    declarations = [decl if decl.kind == "rule" else replace(decl, doc="") for decl in spec.decls]
     return {
         "edition": spec.edition,
         "uses": sorted(repr(strip_places(use)) for use in spec.uses),
-        "declarations": sorted(repr(strip_places(decl)) for decl in declarations),
+        "declarations": sorted(repr(strip_places(_drop_docs(decl))) for decl in spec.decls),
     }
+
+
+def _drop_docs(node: Any) -> Any:
+    """A tree without the documentation that reaches no prompt."""
+    if isinstance(node, tuple):
+        return tuple(map(_drop_docs, node))
+    if not isinstance(node, Record) or isinstance(node, Span):
+        return node
+    is_read = isinstance(node, YieldField) or (isinstance(node, Decl) and node.kind == "rule")
+    fields = {name: _drop_docs(getattr(node, name)) for name in get_fields(type(node))}
+    if "doc" in fields and not is_read:
+        fields["doc"] = ""
+    return replace(node, **fields)
