@@ -210,6 +210,11 @@ class _Measure(NamedTuple):
     rows: list[Row]
     probes: dict[str, list[Probe]] | None
 
+    def describe_gap(self) -> str:
+        """What the counts leave out."""
+        is_whole = self.probes is not None or not self.manifest.probes
+        return "" if is_whole else "; the probes' own texts are not counted yet: give --probes FILE"
+
     def count_rollouts(self, dialogue: Dialogue, scenario: str, max_new: int) -> list[int]:
         """Positions of each row's dialogue if every turn used all of `max_new` and had to be closed."""
         counts = []
@@ -273,9 +278,7 @@ def _check_budget(
                     "prompt-budget",
                     spans[stage.name],
                     f"{over} of {len(counts)} rows do not fit the model's context of {limit} tokens in {what}: {_describe(counts)}.",
-                    hint=_HINT
-                    if measure.probes is not None
-                    else f"{_HINT}; the probes' own texts are not counted yet",
+                    hint=f"{_HINT}{measure.describe_gap()}",
                 )
     return notes
 

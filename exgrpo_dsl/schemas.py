@@ -1,0 +1,276 @@
+"""The registry of JSON Schemas (draft 2020-12): of the artifact's files, and of everything that exgrpo prints or writes for machines.
+
+An object whose keys are all known takes no other key; where names of a spec are keys, their values are described.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple
+
+from exgrpo_dsl.errors import UsageError
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+Schema = dict[str, Any]
+
+
+class Entry(NamedTuple):
+    """A schema and what it describes."""
+
+    about: str
+    build: Callable[[], Schema]
+
+
+def describe_output(name: str) -> Schema:
+    """The schema of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in SCHEMAS:
+        raise UsageError(f"There is no schema `{name}`; there are {', '.join(SCHEMAS)}.")
+    entry = SCHEMAS[name]
+    return {"$schema": DIALECT, "title": f"exgrpo {name}", "description": entry.about, **entry.build()}
+
+
+# --- parts --------------------------------------------------------------------------------------------------
+
+_TEXT: Final[Schema] = {"type": "string"}
+_INT: Final[Schema] = {"type": "integer"}
+_COUNT: Final[Schema] = {"type": "integer", "minimum": 0}
+_NUMBER: Final[Schema] = {"type": "number"}
+_BOOL: Final[Schema] = {"type": "boolean"}
+_MAYBE_TEXT: Final[Schema] = {"type": ["string", "null"]}
+_MAYBE_NUMBER: Final[Schema] = {"type": ["number", "null"]}
+_ANY: Final[Schema] = {}
+
+
+def _object(properties: Mapping[str, Schema], *, is_open: bool = False) -> Schema:
+    return {
+        "type": "object",
+        "properties": dict(properties),
+        "required": list(properties),
+        "additionalProperties": is_open,
+    }
+
+
+def _list(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+def _map(values: Schema) -> Schema:
+    return {"type": "object", "additionalProperties": values}
+
+
+def _enum(*values: str) -> Schema:
+    return {"enum": list(values)}
+
+
+def _maybe(schema: Schema) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+_POSITION = _object({"line": _COUNT, "character": _COUNT})
+_RANGE = _object({"start": _POSITION, "end": _POSITION})
+_EDIT = _object({"uri": _TEXT, "range": _RANGE, "newText": _TEXT})
+_FIX = _object({"title": _TEXT, "isSafe": _BOOL, "edits": _list(_EDIT)})
+_DIAGNOSTIC = _object(
+    {
+        "uri": _TEXT,
+        "range": _RANGE,
+        "severity": {"enum": [1, 2]},
+        "code": {"type": "string", "pattern": "^[a-z0-9]+(-[a-z0-9]+)+$"},
+        "codeDescription": _object({"href": _TEXT}),
+        "source": {"const": "exgrpo"},
+        "message": _TEXT,
+        "relatedInformation": _list(
+            _object({"location": _object({"uri": _TEXT, "range": _RANGE}), "message": _TEXT})
+        ),
+        "data": _object({"hint": _MAYBE_TEXT, "fix": _maybe(_FIX)}),
+    }
+)
+
+
+# --- the artifact -------------------------------------------------------------------------------------------
+
+
+def _describe_manifest() -> Schema:
+    from exgrpo_artifact.manifest import Manifest
+    from exgrpo_artifact.validation import describe_schema
+
+    return describe_schema(Manifest)
+
+
+def _describe_reward() -> Schema:
+    from exgrpo_artifact.graph import RewardFile
+    from exgrpo_artifact.validation import describe_schema
+
+    return describe_schema(RewardFile)
+
+
+# --- commands -----------------------------------------------------------------------------------------------
+
+
+def _describe_explain() -> Schema:
+    sample = _object({"spec": _TEXT, "files": _map(_TEXT), "commands": _list(_TEXT)})
+    return _object(
+        {
+            "id": _TEXT,
+            "severity": _enum("error", "warning"),
+            "summary": _TEXT,
+            "what": _TEXT,
+            "why": _TEXT,
+            "example": sample,
+            "fix": sample,
+            "url": _TEXT,
+        }
+    )
+
+
+def _describe_test() -> Schema:
+    answer = _object({"turn": _TEXT, "text": _TEXT, "answer": _MAYBE_TEXT, "gold": _ANY})
+    comparison = _object(
+        {"op": _enum("eq", "ne", "lt", "le", "gt", "ge"), "left": _MAYBE_NUMBER, "right": _MAYBE_NUMBER}
+    )
+    failing = _object(
+        {"rollout": _COUNT, "scenario": _TEXT, "comparisons": _list(comparison), "answers": _list(answer)}
+    )
+    expect = _object({"text": _TEXT, "range": _RANGE, "passed": _BOOL, "failing": _list(failing)})
+    scores = _object({"terms": _map(_list(_MAYBE_NUMBER)), "dropped": _list(_MAYBE_TEXT)})
+    test = _object(
+        {"title": _TEXT, "range": _RANGE, "passed": _BOOL, "expects": _list(expect), "scores": _map(scores)}
+    )
+    mutant = _object(
+        {
+            "reward": _TEXT,
+            "term": _TEXT,
+            "range": _RANGE,
+            "change": _TEXT,
+            "fate": _enum("noticed", "missed", "same"),
+            "noticedBy": _MAYBE_TEXT,
+        }
+    )
+    mutation = _object(
+        {
+            "uri": _TEXT,
+            "noticed": _COUNT,
+            "missed": _COUNT,
+            "same": _COUNT,
+            "untested": _list(_TEXT),
+            "mutants": _list(mutant),
+        }
+    )
+    file = _object({"uri": _TEXT, "diagnostics": _list(_DIAGNOSTIC), "tests": _list(test)})
+    schema = _object({"passed": _COUNT, "failed": _COUNT, "broken": _COUNT, "files": _list(file)})
+    schema["properties"]["mutation"] = _list(mutation)
+    return schema
+
+
+def _describe_preview() -> Schema:
+    parts = _list(_object({"text": _TEXT, "secret": _MAYBE_TEXT}))
+    message = _object({"role": _enum("system", "user", "assistant"), "turn": _MAYBE_TEXT, "parts": parts})
+    section = _object(
+        {
+            "kind": _enum("teacher", "dialogue", "evaluate", "judge"),
+            "title": _TEXT,
+            "notes": _list(_TEXT),
+            "messages": _list(message),
+        }
+    )
+    return _object({"task": _TEXT, "row": _TEXT, "fields": _map(parts), "sections": _list(section)})
+
+
+def _describe_graph() -> Schema:
+    box = _object({"id": _TEXT, "kind": _TEXT, "title": _TEXT, "lines": _list(_TEXT), "note": _TEXT})
+    arrow = _object({"source": _TEXT, "target": _TEXT, "label": _TEXT, "is_dashed": _BOOL})
+    diagram = _object({"title": _TEXT, "subtitle": _TEXT, "boxes": _list(box), "arrows": _list(arrow)})
+    interval = _object(
+        {"text": _TEXT, "low": _MAYBE_NUMBER, "high": _MAYBE_NUMBER, "mayBeMissing": _BOOL, "mayFail": _BOOL}
+    )
+    node = _object(
+        {
+            "id": _TEXT,
+            "op": _TEXT,
+            "args": _list(_TEXT),
+            "params": _map(_ANY),
+            "level": _enum("const", "turn", "rollout", "group"),
+            "interval": interval,
+        }
+    )
+    reward = _object(
+        {
+            "name": _TEXT,
+            "dialogue": _TEXT,
+            "range": {"type": "array", "items": _NUMBER, "minItems": 2, "maxItems": 2},
+            "terms": _list(_TEXT),
+            "nodes": _list(node),
+            "diagram": diagram,
+        }
+    )
+    return _object({"pipeline": _maybe(diagram), "rewards": _list(reward)})
+
+
+# --- runs ---------------------------------------------------------------------------------------------------
+
+
+def _describe_run() -> Schema:
+    known = {
+        "task": _TEXT,
+        "spec": _MAYBE_TEXT,
+        "artifact": _TEXT,
+        "hashes": _object({"data": _TEXT, "prompts": _TEXT, "reward": _TEXT, "train": _TEXT}),
+        "overrides": _list(_TEXT),
+        "turned_off": _list(_TEXT),
+        "compiler": _TEXT,
+        "seed": _INT,
+        "limit": {"type": ["integer", "null"]},
+    }
+    return _object(known, is_open=True)
+
+
+def _describe_result() -> Schema:
+    stage = _object({"name": _TEXT, "kind": _TEXT, "status": _TEXT, "seconds": _MAYBE_NUMBER})
+    accuracy = _object(
+        {"after": _TEXT, "n": _COUNT, "mean": _MAYBE_NUMBER, "low": _MAYBE_NUMBER, "high": _MAYBE_NUMBER},
+        is_open=True,
+    )
+    return _object(
+        {
+            "status": _TEXT,
+            "exit_code": _INT,
+            "error": _MAYBE_TEXT,
+            "stages": _list(stage),
+            "accuracy": _map(_maybe(_list(accuracy))),
+        }
+    )
+
+
+def _describe_metrics() -> Schema:
+    return _object(
+        {"stage": _TEXT, "kind": _enum("sft", "grpo"), "step": _COUNT, "loss": _MAYBE_NUMBER}, is_open=True
+    )
+
+
+def _describe_probe() -> Schema:
+    return _object({"row": _TEXT, "rule": _TEXT, "fields": _map(_ANY), "reveals": _BOOL})
+
+
+def _describe_rejection() -> Schema:
+    return _object({"stage": _TEXT, "row": _TEXT, "rule": _MAYBE_TEXT, "reason": _TEXT, "detail": _TEXT})
+
+
+SCHEMAS: Final[Mapping[str, Entry]] = {
+    "manifest": Entry("manifest.json of an artifact.", _describe_manifest),
+    "reward": Entry("reward.json of an artifact.", _describe_reward),
+    "check": Entry("A line of `check`, `compile` or `lint` with --format json.", lambda: _DIAGNOSTIC),
+    "explain": Entry("A line of `explain --format json`.", _describe_explain),
+    "test": Entry("`test --format json`.", _describe_test),
+    "preview": Entry("`preview --format json`.", _describe_preview),
+    "graph": Entry("`graph --format json`.", _describe_graph),
+    "run": Entry("run.json of a run directory.", _describe_run),
+    "result": Entry("result.json of a run directory.", _describe_result),
+    "metrics": Entry("A line of metrics.jsonl of a run directory.", _describe_metrics),
+    "probe": Entry("A line of probes.jsonl of a probe stage.", _describe_probe),
+    "rejection": Entry("A line of rejections.jsonl of a stage.", _describe_rejection),
+}
+"""Name -> schema, in the order of `exgrpo schema`."""
