@@ -158,6 +158,10 @@ class Setting(Record):
         return self.default is REQUIRED
 
 
+MOST: Final = 10_000_000
+"""The largest count of tokens or steps: what is larger is a slip of the pen."""
+
+
 def _by_name(*settings: Setting) -> dict[str, Setting]:
     return {setting.name: setting for setting in settings}
 
@@ -179,20 +183,20 @@ DTYPES: Final = {
 _SAMPLING = (
     Setting("temperature", "number", None, low=0, high=2),
     Setting("top_p", "number", None, above=0, high=1),
-    Setting("max_tokens", "int", None, unit="tok", low=1),
+    Setting("max_tokens", "int", None, unit="tok", low=1, high=MOST),
 )
 _REQUESTS = (
     Setting("budget", "number", None, unit="usd", above=0),
-    Setting("timeout", "number", 60.0, unit="s", above=0),
-    Setting("tries", "int", 4, low=1),
+    Setting("timeout", "number", 60.0, unit="s", above=0, high=86_400),
+    Setting("tries", "int", 4, low=1, high=100),
 )
 _DTYPE = Setting("dtype", "choice", "auto", choices=DTYPES)
 _SHAPE = (
-    Setting("layers", "int", low=1),
-    Setting("width", "int", low=1),
-    Setting("heads", "int", low=1),
-    Setting("vocab", "int", low=260),
-    Setting("context", "int", 4096, low=16),
+    Setting("layers", "int", low=1, high=1000),
+    Setting("width", "int", low=1, high=100_000),
+    Setting("heads", "int", low=1, high=1000),
+    Setting("vocab", "int", low=260, high=MOST),
+    Setting("context", "int", 4096, low=16, high=MOST),
 )
 
 MODEL_ARGUMENTS: Final[Mapping[str, Mapping[str, Setting]]] = {
@@ -215,7 +219,7 @@ MODEL_SETTINGS: Final[Mapping[str, Mapping[str, Setting]]] = {
 MODEL_BLOCKS: Final[Mapping[str, Mapping[str, Mapping[str, Setting]]]] = {
     "lora": {
         "lora": _by_name(
-            Setting("rank", "int", 16, low=1),
+            Setting("rank", "int", 16, low=1, high=100_000),
             Setting("alpha", "number", 32.0, above=0),
             Setting("dropout", "number", 0.0, low=0, high=1),
             Setting("target", "texts", None),
@@ -228,7 +232,7 @@ MODEL_BLOCKS: Final[Mapping[str, Mapping[str, Mapping[str, Setting]]]] = {
         "limits": _by_name(
             Setting("requests", "number", None, above=0),
             Setting("tokens", "number", None, unit="tok", above=0),
-            Setting("concurrency", "int", 8, low=1),
+            Setting("concurrency", "int", 8, low=1, high=10_000),
         ),
     },
 }
@@ -252,10 +256,10 @@ DEFAULT_LR: Final[Mapping[tuple[str, str], float]] = {
 
 _TRAINING = (
     Setting("optimizer", "choice", "adamw", choices=_same(*OPTIMIZERS)),
-    Setting("lr", "number", None, above=0),
-    Setting("embed_lr", "number", 3e-3, above=0),
+    Setting("lr", "number", None, above=0, high=10),
+    Setting("embed_lr", "number", 3e-3, above=0, high=10),
     Setting("weight_decay", "number", 0.0, low=0),
-    Setting("warmup_steps", "int", 0, low=0),
+    Setting("warmup_steps", "int", 0, low=0, high=MOST),
     Setting("schedule", "choice", "constant", choices=_same("constant", "linear", "cosine")),
     Setting("max_grad_norm", "number", 1.0, above=0),
 )
@@ -267,8 +271,8 @@ STAGES: Final[Mapping[str, Mapping[str, Setting]]] = {
         Setting("dialogue", "ref", None),
         Setting("mix", "shares", None),
         _SPLIT,
-        Setting("epochs", "number", 1.0, above=0),
-        Setting("batch", "int", 16, low=1),
+        Setting("epochs", "number", 1.0, above=0, high=10_000),
+        Setting("batch", "int", 16, low=1, high=100_000),
         Setting("turns", "names", None),
         *_TRAINING,
     ),
@@ -278,26 +282,26 @@ STAGES: Final[Mapping[str, Mapping[str, Setting]]] = {
         Setting("group", "counts"),
         Setting("compare", "counts", None),
         _SPLIT,
-        Setting("items", "int", 16, low=1),
-        Setting("steps", "int", low=1),
+        Setting("items", "int", 16, low=1, high=100_000),
+        Setting("steps", "int", low=1, high=MOST),
         Setting("kl", "number", 0.02, low=0),
         Setting("clip", "number", 0.2, above=0, high=1),
         Setting("clip_high", "number", None, above=0),
         Setting("aux", "number", 0.2, low=0),
-        Setting("aux_batch", "int", 16, low=1),
+        Setting("aux_batch", "int", 16, low=1, high=100_000),
         Setting("scale", "choice", "group", choices=_same("group", "batch", "none")),
         Setting("baseline", "choice", "group", choices=_same("group", "scenario")),
         Setting("loss", "choice", "dapo", choices=_same("grpo", "dapo", "bnpo", "dr_grpo")),
         Setting("temperature", "number", 1.0, above=0, high=2),
         Setting("top_p", "number", 1.0, above=0, high=1),
-        Setting("max_new", "int", 256, unit="tok", low=1),
+        Setting("max_new", "int", 256, unit="tok", low=1, high=MOST),
         *_TRAINING,
     ),
     "evaluate": _by_name(
         Setting("scenario", "ref"),
         Setting("on", "ref"),
         Setting("score", "ref"),
-        Setting("max_new", "int", None, unit="tok", low=1),
+        Setting("max_new", "int", None, unit="tok", low=1, high=MOST),
     ),
 }
 """Arguments of stages; the first is positional. `evaluate` takes `max_new` from the task's last grpo stage, else 256."""

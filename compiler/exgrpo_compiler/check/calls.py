@@ -24,6 +24,7 @@ from exgrpo_compiler.check.expressions import (
 )
 from exgrpo_compiler.check.external import check_filter_call, check_judge, check_outcome
 from exgrpo_compiler.check.scope import PLACE_TITLES, Scope
+from exgrpo_compiler.diagnostics import Edit, Fix
 from exgrpo_compiler.ir import Typed
 from exgrpo_compiler.source import Span
 from exgrpo_compiler.value_types import NUMBER, Type
@@ -135,6 +136,8 @@ def _check_function(
         checked.append(value)
     if function.name == "ramp" and not _verify_ramp(scope, checked, span):
         return None
+    if function.name == "clip" and not _verify_clip(scope, checked, span):
+        return None
     result = function.result
     if function.keeps_unit and checked[0].type.unit:
         result = Type(result.kind, unit=checked[0].type.unit)
@@ -167,6 +170,22 @@ def _verify_ramp(scope: Scope, checked: list[Typed], span: Span) -> bool:
         span,
         f"`ramp` rises from 0 at `from` to 1 at `to`; both are {start:g} here.",
         hint="give two different numbers; for a step, write `1 if x >= a else 0`",
+    )
+    return False
+
+
+def _verify_clip(scope: Scope, checked: list[Typed], span: Span) -> bool:
+    low, high = get_literal(checked[1]), get_literal(checked[2])
+    if low is None or high is None or low <= high:
+        return True
+    first, second = checked[1].span, checked[2].span
+    texts = [place.source.text[place.start : place.end] for place in (first, second)]
+    scope.context.problems.error(
+        "invalid-value",
+        span,
+        f"`clip` keeps a value between its second and third number, and nothing is between {low:g} and {high:g}.",
+        hint=f"write clip(…, {texts[1]}, {texts[0]})",
+        fix=Fix("swap the two", (Edit(first, texts[1]), Edit(second, texts[0]))),
     )
     return False
 

@@ -28,6 +28,9 @@ from exgrpo_compiler.program import Key
 from exgrpo_compiler.source import Span
 from exgrpo_compiler.units import describe_unit, verify_unit, verify_unit_known
 
+_MAX_ROLLOUTS = 1024
+"""Rollouts of one scenario in a group."""
+
 
 class Env(NamedTuple):
     """`env(NAME)`."""
@@ -197,8 +200,14 @@ def read_number(context: Context, expr: Expr, setting: Setting, value: Constant)
         literal = Number(number, isinstance(number, int), value.unit, text, expr.span)
     if not verify_unit(literal, value.unit, setting.unit, context.problems, what):
         return None
-    if setting.due == "int" and number != int(number):
-        _report_due(context, expr, what, "a whole number")
+    if setting.due == "int" and (math.isinf(number) or number != int(number)):
+        below = math.floor(number)
+        context.problems.error(
+            "type-mismatch",
+            expr.span,
+            f"{what} is a whole number; this is {number:g}.",
+            hint=f"write {below} or {below + 1}",
+        )
         return None
     bounds = _describe_bounds(setting)
     low_ok = setting.low is None or number >= setting.low
@@ -216,8 +225,12 @@ def _describe_bounds(setting: Setting) -> str:
     if setting.above is not None:
         parts.append(f"more than {setting.above:g}")
     if setting.high is not None:
-        parts.append(f"at most {setting.high:g}")
+        parts.append(f"at most {_show_bound(setting.high)}")
     return " and ".join(parts)
+
+
+def _show_bound(number: float) -> str:
+    return f"{int(number):_}" if number == int(number) else f"{number:g}"
 
 
 def _read_choice(context: Context, expr: Expr, setting: Setting) -> object:
@@ -251,14 +264,7 @@ def _read_entries(context: Context, expr: Expr, setting: Setting) -> tuple[tuple
     if not isinstance(expr, Record) or expr.tag is not None:
         _report_due(context, expr, what, f"a record, as {example}")
         return None
-    element = Setting(
-        setting.name,
-        "int" if setting.due == "counts" else "number",
-        unit=None if setting.due == "counts" else "%",
-        low=0 if setting.due == "counts" else None,
-        above=None if setting.due == "counts" else 0,
-        high=None if setting.due == "counts" else 100,
-    )
+    is_counts = setting.due == "counts"
     result: list[tuple[Entry, float]] = []
     seen: dict[str, Entry] = {}
     for entry in expr.entries:
@@ -266,6 +272,14 @@ def _read_entries(context: Context, expr: Expr, setting: Setting) -> tuple[tuple
             context.problems.error("duplicate-key", entry.key.span, f"`{entry.key.text}` stands here twice.")
             continue
         seen[entry.key.text] = entry
+        element = Setting(
+            entry.key.text,
+            "int" if is_counts else "number",
+            unit=None if is_counts else "%",
+            low=0 if is_counts else None,
+            above=None if is_counts else 0,
+            high=_MAX_ROLLOUTS if is_counts else 100,
+        )
         value = read_constant(context, entry.value)
         number = read_number(context, entry.value, element, value) if value is not None else None
         if number is None:

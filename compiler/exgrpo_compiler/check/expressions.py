@@ -32,8 +32,9 @@ from exgrpo_compiler.check.constants import read_constant
 from exgrpo_compiler.check.context import find_declaration, report_unknown_name
 from exgrpo_compiler.check.names import check_attribute, check_name
 from exgrpo_compiler.check.scope import Scope
+from exgrpo_compiler.diagnostics import Edit, Fix, find_closest, suggest_name
 from exgrpo_compiler.ir import Typed
-from exgrpo_compiler.problems import start_sentence
+from exgrpo_compiler.problems import list_names, start_sentence
 from exgrpo_compiler.source import Span
 from exgrpo_compiler.units import describe_unit, verify_unit_known
 from exgrpo_compiler.value_types import (
@@ -243,9 +244,29 @@ def _verify_comparable(scope: Scope, op: str, left: Typed, right: Typed, span: S
                 f"{start_sentence(name_type(left.type))} and {name_type(right.type)} cannot be compared.",
             )
             return False
+        if not (_verify_option(scope, left, right) and _verify_option(scope, right, left)):
+            return False
     elif not (verify_number(scope, left) and verify_number(scope, right)):
         return False
     return verify_same_unit(scope, span, left, right)
+
+
+def _verify_option(scope: Scope, choice: Typed, other: Typed) -> bool:
+    """Reports a text that a choice is compared with and can never be."""
+    value = other.params.get("value") if other.op == "const" else None
+    if choice.type.kind != "choice" or not isinstance(value, str) or value in choice.type.options:
+        return True
+    what = "scenario" if choice.op == "scenario" else "option"
+    closest = find_closest(value, choice.type.options)
+    fix = Fix(f'write "{closest}"', (Edit(other.span, f'"{closest}"'),)) if closest is not None else None
+    scope.context.problems.error(
+        "unknown-scenario" if what == "scenario" else "unknown-option",
+        other.span,
+        f"There is no {what} `{value}`.",
+        hint=suggest_name(value, choice.type.options) or list_names(choice.type.options, f"the {what}s are"),
+        fix=fix,
+    )
+    return False
 
 
 def _check_conditional(scope: Scope, expr: Conditional) -> Typed | None:
@@ -308,9 +329,19 @@ def verify_number(scope: Scope, value: Typed) -> bool:
 
 
 def verify_condition(scope: Scope, value: Typed) -> bool:
-    """Reports what is neither true nor false; 0 and 1 are."""
-    if value.type.is_number and value.type.unit is None:
+    """Reports what is neither true nor false; what is computed may be 0 or 1, a number that is given may not."""
+    is_given = value.op in ("const", "item", "probe") and value.type.kind in ("number", "int")
+    if value.type.is_number and value.type.unit is None and not is_given:
         return True
+    if is_given and value.type.unit is None:
+        shown = value.span.source.text[value.span.start : value.span.end]
+        scope.context.problems.error(
+            "type-mismatch",
+            value.span,
+            f"A condition is due here; this is {name_type(value.type)}.",
+            hint="write `true` or `false`" if value.op == "const" else f"compare it, as in `{shown} > 0`",
+        )
+        return False
     scope.context.problems.error(
         "type-mismatch", value.span, f"A condition is due here; this is {name_type(value.type)}."
     )
