@@ -13,7 +13,7 @@ from exgrpo_artifact.record import replace
 from exgrpo_compiler.ast import Comment, Decl, Expr, SpecFile, Use
 from exgrpo_compiler.brackets import find_line_leads, split_declarations
 from exgrpo_compiler.build_ast import Header, TreeBuilder, find_unused_docs
-from exgrpo_compiler.diagnostics import Diagnostic, Outcome, has_errors
+from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix, Outcome, has_errors
 from exgrpo_compiler.recover import BRACE_IDS, ParsedPiece, parse_piece
 from exgrpo_compiler.source import Source, Span
 from exgrpo_compiler.straight import read_straight
@@ -169,7 +169,16 @@ def _check_edition(source: Source, tokens: Sequence[Token], header: Header | Non
         message = "The file does not say which edition of the language it is written in."
         return (
             Diagnostic(
-                "missing-edition", "error", message, place, hint=f"begin the file with `exg {EDITION}`"
+                "missing-edition",
+                "error",
+                message,
+                place,
+                hint=f"begin the file with `exg {EDITION}`",
+                fix=Fix(
+                    f"begin with `exg {EDITION}`",
+                    (Edit(Span(source, 0, 0), f"exg {EDITION}\n\n"),),
+                    is_safe=True,
+                ),
             ),
         )
     if header.edition.text == str(EDITION):

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from exgrpo_compiler.ast import Comment
-from exgrpo_compiler.diagnostics import Diagnostic
+from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix
 from exgrpo_compiler.lex import Scanned, scan_damaged_text
 from exgrpo_compiler.source import Source, Span
 from exgrpo_compiler.syntax import BROKEN
@@ -181,6 +181,7 @@ def report_dangling_doc(span: Span) -> Diagnostic:
         "This documentation comment documents nothing.",
         span,
         hint="`///` belongs on the lines before a declaration or a statement; other comments are `//`",
+        fix=_build_comment_fix(span),
     )
 
 
@@ -191,7 +192,18 @@ def _report_trailing_doc(span: Span) -> Diagnostic:
         "A documentation comment documents what follows it, not the line that it ends.",
         span,
         hint="move it to the line before, or write `//`",
+        fix=_build_comment_fix(span),
     )
+
+
+def _build_comment_fix(span: Span) -> Fix:
+    """Each line of a documentation comment as a plain one."""
+    text = span.source.text
+    starts = [span.start]
+    while (at := text.find("\n", starts[-1], span.end)) >= 0:
+        starts.append(text.index("///", at))
+    edits = tuple(Edit(Span(span.source, start, start + 3), "//") for start in starts)
+    return Fix("write `//`", edits, is_safe=True)
 
 
 def join_doc(source: Source, pending: Sequence[Token]) -> Doc:
@@ -216,7 +228,8 @@ def _report_name(source: Source, token: Token) -> Diagnostic:
 def _report_unit(source: Source, number: Token, unit: Token) -> Diagnostic:
     span = get_span(source, number).to(get_span(source, unit))
     message = "A unit stands right after its number, without a space."
-    return Diagnostic("syntax-error", "error", message, span, hint=f"write `{number}{unit}`")
+    fix = Fix(f"write `{number}{unit}`", (Edit(span, f"{number}{unit}"),), is_safe=True)
+    return Diagnostic("syntax-error", "error", message, span, hint=fix.title, fix=fix)
 
 
 def _mend_token(source: Source, token: Token) -> tuple[Diagnostic | None, Token | None]:
@@ -225,19 +238,20 @@ def _mend_token(source: Source, token: Token) -> tuple[Diagnostic | None, Token 
         case "UNCLOSED_BLOCK" | "UNCLOSED_STRING" | "UNCLOSED_RAW":
             return _mend_unclosed(source, token)
         case "BAD_QUOTES":
-            problem = _report_text(source, token, "Strings stand in straight double quotes.", 'write `"…"`')
+            text = token.text[1:-1]
+            fix = None if '"' in text or "\\" in text else _build_quote_fix(source, token)
+            message = "Strings stand in straight double quotes."
+            problem = _report_text(source, token, message, 'write `"…"`', fix)
             return problem, _retype(token, "STRING")
         case "BAD_COMMENT":
-            start = token.start
-            return Diagnostic(
-                "bad-character",
-                "error",
-                "A comment starts with `//`, not with `#`.",
-                Span(source, start, start + 1),
-            ), None
+            place = Span(source, token.start, token.start + 1)
+            message = "A comment starts with `//`, not with `#`."
+            fix = Fix("write `//`", (Edit(place, "//"),), is_safe=True)
+            return Diagnostic("bad-character", "error", message, place, hint=fix.title, fix=fix), None
         case "BAD_OPERATOR":
             terminal, value, hint = _OPERATOR_HINTS[token.text]
-            problem = _report_text(source, token, f"`{token}` is not an operator.", hint)
+            fix = _build_word_fix(get_span(source, token), value) if hint == f"write `{value}`" else None
+            problem = _report_text(source, token, f"`{token}` is not an operator.", hint, fix)
             return problem, _retype(token, terminal, value)
         case _:
             if token.text == "\ufeff" and token.start == 0:
@@ -264,8 +278,21 @@ def _mend_unclosed(source: Source, token: Token) -> tuple[Diagnostic, Token]:
     return problem, _retype(token, kind)
 
 
-def _report_text(source: Source, token: Token, message: str, hint: str) -> Diagnostic:
-    return Diagnostic("bad-character", "error", message, get_span(source, token), hint=hint)
+def _build_word_fix(span: Span, word: str) -> Fix:
+    """A word for an operator, with a space on the side where it would run into another word."""
+    text = span.source.text
+    before = " " if text[span.start - 1 : span.start].isalnum() else ""
+    after = "" if text[span.end : span.end + 1].isspace() else " "
+    return Fix(f"write `{word}`", (Edit(span, f"{before}{word}{after}"),), is_safe=True)
+
+
+def _build_quote_fix(source: Source, token: Token) -> Fix:
+    ends = (Span(source, token.start, token.start + 1), Span(source, token.end - 1, token.end))
+    return Fix("write straight quotes", tuple(Edit(end, '"') for end in ends), is_safe=True)
+
+
+def _report_text(source: Source, token: Token, message: str, hint: str, fix: Fix | None = None) -> Diagnostic:
+    return Diagnostic("bad-character", "error", message, get_span(source, token), hint=hint, fix=fix)
 
 
 def _report_character(source: Source, token: Token) -> Diagnostic:
