@@ -18,6 +18,8 @@ COMMANDS: Final[Mapping[str, str]] = {
     "test": "exgrpo_dsl.cli.test:test",
     "preview": "exgrpo_dsl.cli.preview:preview",
     "graph": "exgrpo_dsl.cli.graph:graph",
+    "doc": "exgrpo_dsl.cli.doc:doc",
+    "schema": "exgrpo_dsl.cli.schema:schema",
     "run": "exgrpo_dsl.cli.run:run",
     "report": "exgrpo_dsl.cli.report:report",
     "explain": "exgrpo_dsl.cli.explain:explain",
