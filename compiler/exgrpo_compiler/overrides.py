@@ -47,12 +47,15 @@ def apply_overrides(program: Program, texts: Sequence[str], parse: ParseExpressi
     """The program changed by each override in turn; one that is wrong is reported and left out."""
     problems = Problems()
     result = Overridden(program)
+    seen: dict[Target, Span] = {}
     for text in texts:
-        result = _apply(result, text, parse, problems)
+        result = _apply(result, text, parse, problems, seen)
     return Outcome(result, problems.found)
 
 
-def _apply(state: Overridden, text: str, parse: ParseExpression, problems: Problems) -> Overridden:
+def _apply(
+    state: Overridden, text: str, parse: ParseExpression, problems: Problems, seen: dict[Target, Span]
+) -> Overridden:
     source = Source("--set", text, "--set")
     match = _PATH.match(text)
     if match is None:
@@ -72,6 +75,16 @@ def _apply(state: Overridden, text: str, parse: ParseExpression, problems: Probl
     problems.extend(_move(diagnostic, source) for diagnostic in parsed.diagnostics)
     if target is None or parsed.value is None:
         return state
+    if target in seen:
+        problems.error(
+            "bad-override",
+            span,
+            f"`{'.'.join(path)}` is set twice.",
+            labels=(Label(seen[target], "the first is here"),),
+            hint="give one of the two",
+        )
+        return state
+    seen[target] = span
     if isinstance(parsed.value, Ref) and parsed.value.name == "off":
         return _turn_off(state, target, span, problems)
     value = _move(parsed.value, source)

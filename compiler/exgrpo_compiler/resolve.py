@@ -9,12 +9,16 @@ import re
 from collections.abc import Callable
 
 from exgrpo_compiler.ast import Decl, Name, SpecFile, Use
-from exgrpo_compiler.diagnostics import Label, Outcome
+from exgrpo_compiler.diagnostics import Edit, Fix, Label, Outcome, find_closest
 from exgrpo_compiler.problems import Problems
 from exgrpo_compiler.program import MISSING, Binding, Key, Load, Module, ModuleAlias, Program
 from exgrpo_compiler.source import Source, Span
 
 Parse = Callable[[Source], Outcome[SpecFile]]
+
+
+_STANDARD = ("std.rules",)
+"""Modules of the installed library."""
 
 
 class _Loader:
@@ -37,19 +41,29 @@ class _Loader:
         self.specs[source.name] = outcome.value
         self.trail.append(source.name)
         for use in outcome.value.uses:
+            if use.items is None and use.alias is None:
+                continue  # imports nothing, which was reported
             self._follow(source, use)
         self.trail.pop()
         return True
+
+    def list_modules(self) -> list[str]:
+        """Modules that are known to be there: the standard library's, and those imported elsewhere."""
+        return [*_STANDARD, *(target for _, target in self.targets)]
 
     def _follow(self, importer: Source, use: Use) -> None:
         target = self.load(use.target, importer)
         if target is None:
             what = "file" if use.is_path else "module"
+            closest = None if use.is_path else find_closest(use.target, self.list_modules())
             self.problems.error(
                 "unknown-module",
                 use.target_span,
                 f"There is no {what} `{use.target}`.",
-                hint=(
+                fix=Fix(f"write `{closest}`", (Edit(use.target_span, closest),)) if closest else None,
+                hint=f"did you mean `{closest}`?"
+                if closest
+                else (
                     "the path is relative to the file that imports it"
                     if use.is_path
                     else 'a dotted name is a module of an installed library, as `std.rules`; a file is imported as "./file.exg"'

@@ -109,6 +109,15 @@ def _read_extract(context: Context, expr: Expr, type_: FieldType) -> AnswerSpec 
     return None
 
 
+def _find_pattern(context: Context, expr: Expr) -> Text | None:
+    """A regular expression that is written out, or a const that is one."""
+    if isinstance(expr, Ref | Attribute):
+        key = find_declaration(context, expr, ("const",), "a regular expression")
+        value = context.get_decl(key).value if key is not None else None
+        return value if isinstance(value, Text) else None
+    return expr if isinstance(expr, Text) else None
+
+
 def _read_regex(
     context: Context,
     arguments: tuple[Argument, ...],
@@ -117,7 +126,8 @@ def _read_regex(
     type_: FieldType | None,
 ) -> AnswerSpec | None:
     values = [argument.value for argument in arguments if argument.name is None]
-    if len(arguments) != 1 or len(values) != 1 or not isinstance(values[0], Text):
+    pattern = _find_pattern(context, values[0]) if len(arguments) == len(values) == 1 else None
+    if pattern is None:
         context.problems.error(
             "type-mismatch",
             span,
@@ -125,7 +135,6 @@ def _read_regex(
             hint=r"as `\(([A-D])\)`",
         )
         return None
-    pattern = values[0]
     # Few specs hold a pattern, and all that do not are spared what reads one.
     from exgrpo_artifact.regex_syntax import RegexError, parse_extractor
 

@@ -230,7 +230,7 @@ def _describe_bounds(setting: Setting) -> str:
 
 
 def _show_bound(number: float) -> str:
-    return f"{int(number):_}" if number == int(number) else f"{number:g}"
+    return f"{int(number):_}" if number >= 10_000 else f"{number:g}"
 
 
 def _read_choice(context: Context, expr: Expr, setting: Setting) -> object:
@@ -243,6 +243,7 @@ def _read_choice(context: Context, expr: Expr, setting: Setting) -> object:
         expr.span,
         f"`{setting.name}` has no value `{word}`." if word else f"`{setting.name}` is one of a few words.",
         hint=(suggest_name(word, choices) if word else None) or list_names(choices, "one of"),
+        fix=suggest_fix(expr.span, word, choices) if word else None,
     )
     return None
 

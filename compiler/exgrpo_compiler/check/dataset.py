@@ -7,7 +7,17 @@ from typing import cast
 
 from exgrpo_artifact.manifest import Source, SourceKind, Split
 from exgrpo_artifact.record import replace
-from exgrpo_compiler.ast import Argument, Call, Decl, Expr, FieldStmt, NamedStmt, Ref
+from exgrpo_compiler.ast import (
+    Argument,
+    Attribute,
+    Binary,
+    Call,
+    Decl,
+    Expr,
+    FieldStmt,
+    NamedStmt,
+    Ref,
+)
 from exgrpo_compiler.builtins import SOURCE_ARGUMENTS, Setting
 from exgrpo_compiler.check.arguments import bind_arguments
 from exgrpo_compiler.check.constants import Env, read_constant, read_number
@@ -16,12 +26,13 @@ from exgrpo_compiler.check.expressions import check_expression, verify_type
 from exgrpo_compiler.check.forms import report_double, sort_statements
 from exgrpo_compiler.check.scope import Columns, Scope
 from exgrpo_compiler.check.type_names import read_type
+from exgrpo_compiler.diagnostics import Edit, Fix, find_closest
 from exgrpo_compiler.ir import CheckedDataset, CheckedField, Typed
 from exgrpo_compiler.value_types import ANY, Type
 
 _UNKNOWN = Source(kind="jsonl", location="?")
 """Stands for a source that is wrong, and reported; what is emitted never has it."""
-_FRACTION = Setting("split", "number", unit="%", above=0, high=100)
+_FRACTION = Setting("split", "number", unit="%", low=0, high=100)
 
 
 def check_dataset(context: Context, decl: Decl) -> CheckedDataset:
@@ -137,7 +148,30 @@ def _read_file_source(context: Context, kind: str, expr: Call) -> Source | None:
     return Source(kind=cast(SourceKind, kind), parts=parts)
 
 
+def _is_unquoted(context: Context, expr: Expr) -> bool:
+    """Whether a path or a name was written without its quotes: a name that no const has, or names with `.` and `/`."""
+    if isinstance(expr, Binary):
+        return _is_unquoted(context, expr.left) or _is_unquoted(context, expr.right)
+    while isinstance(expr, Attribute):
+        expr = expr.value
+    if not isinstance(expr, Ref) or context.is_lost(expr.name):
+        return False
+    names = context.program.names_of(context.module, "const")
+    return context.program.find(context.module, expr.name) is None and find_closest(expr.name, names) is None
+
+
 def _read_text(context: Context, argument: Argument, what: str) -> str | None:
+    if _is_unquoted(context, argument.value):
+        span = argument.value.span
+        quoted = f'"{span.source.text[span.start : span.end]}"'
+        context.problems.error(
+            "type-mismatch",
+            span,
+            f"{what} stands in quotes.",
+            hint=f"write {quoted}",
+            fix=Fix(f"write {quoted}", (Edit(span, quoted),)),
+        )
+        return None
     constant = read_constant(context, argument.value)
     if constant is None:
         return None
@@ -211,6 +245,14 @@ def _read_split(context: Context, statement: NamedStmt, source: Source | None) -
     if isinstance(constant.value, str):
         return _read_part(context, statement, constant.value, source)
     number = read_number(context, value, _FRACTION, constant)
+    if number == 0:
+        context.problems.error(
+            "empty-split",
+            value.span,
+            f"The split `{statement.name.text}` takes 0% of the rows, so there are none in it.",
+            hint="give it a share above 0%, or remove it",
+        )
+        return None
     return Split(fraction=number / 100) if number is not None else None
 
 

@@ -10,8 +10,9 @@ from exgrpo_compiler.check.answers import read_answer_type
 from exgrpo_compiler.check.arguments import bind_arguments
 from exgrpo_compiler.check.constants import read_constant, read_number
 from exgrpo_compiler.check.context import Context
+from exgrpo_compiler.check.cuts import verify_cut
 from exgrpo_compiler.check.expressions import check_expression, get_literal, verify_same_unit, verify_type
-from exgrpo_compiler.check.forms import report_double, sort_statements
+from exgrpo_compiler.check.forms import Sorted, report_double, sort_statements
 from exgrpo_compiler.check.params import BoundParam, bind_params, require_param
 from exgrpo_compiler.check.prompt import check_prompt
 from exgrpo_compiler.check.scope import PlainName, Scope
@@ -104,11 +105,12 @@ def check_dialogue(context: Context, decl: Decl) -> CheckedDialogue | None:
         else None
     )
     dataset = context.known.get(item.key) if item else None
-    scenarios = _read_scenarios(context, [part for part in block.others if isinstance(part, NamedStmt)])
     if bound is None or item is None or not isinstance(dataset, CheckedDataset):
+        _read_scenarios(context, _list_scenarios(block), None)
         return None
     probes = context.known.get(bound["probes"].key) if "probes" in bound else None
     if "probes" in bound and not isinstance(probes, CheckedProbes):
+        _read_scenarios(context, _list_scenarios(block), None)
         return None
     if isinstance(probes, CheckedProbes) and probes.dataset != item.key:
         context.problems.error(
@@ -134,6 +136,7 @@ def check_dialogue(context: Context, decl: Decl) -> CheckedDialogue | None:
         if probe_type is not None:
             steps.read(inner.others, {**types, loop.variable.text: probe_type}, in_loop=True)
     steps.read([part for part in outside if not isinstance(part, ForStep)], types, in_loop=False)
+    scenarios = _read_scenarios(context, _list_scenarios(block), count)
     if not any(isinstance(part, AssistantStep) for part in outside) and not decl.is_damaged:
         context.problems.error(
             "dialogue-shape",
@@ -239,10 +242,16 @@ def _read_loop_head(
     return variable.text, None
 
 
+def _list_scenarios(block: Sorted) -> list[NamedStmt]:
+    return [part for part in block.others if isinstance(part, NamedStmt)]
+
+
 # --- scenarios ----------------------------------------------------------------------------------------------
 
 
-def _read_scenarios(context: Context, statements: Sequence[NamedStmt]) -> dict[str, CheckedCut]:
+def _read_scenarios(
+    context: Context, statements: Sequence[NamedStmt], most: int | None
+) -> dict[str, CheckedCut]:
     scenarios: dict[str, CheckedCut] = {}
     first: dict[str, NamedStmt] = {}
     for statement in statements:
@@ -258,23 +267,25 @@ def _read_scenarios(context: Context, statements: Sequence[NamedStmt]) -> dict[s
             continue
         first[name.text] = statement
     for statement in first.values():
-        cut = _read_cut(context, statement, first)
+        cut = _read_cut(context, statement, first, most)
         if cut is not None:
             scenarios[statement.name.text] = cut
     return scenarios
 
 
-def _read_cut(context: Context, statement: NamedStmt, declared: Mapping[str, NamedStmt]) -> CheckedCut | None:
+def _read_cut(
+    context: Context, statement: NamedStmt, declared: Mapping[str, NamedStmt], most: int | None
+) -> CheckedCut | None:
     value = statement.value
     if isinstance(value, Ref) and value.name == "all":
         return CheckedCut("all")
     if isinstance(value, Call) and isinstance(value.function, Ref):
         if value.function.name == "first":
             bound = bind_arguments(value.arguments, ("n",), ("n",), "`first`", value.span, context.problems)
-            count = _check_count(context, bound["n"].value) if bound else None
+            count = _check_count(context, bound["n"].value, most) if bound else None
             return CheckedCut("first", count=count) if count else None
         if value.function.name == "branch":
-            return _read_branch(context, value, statement, declared)
+            return _read_branch(context, value, statement, declared, most)
     context.problems.error(
         "type-mismatch",
         value.span,
@@ -285,7 +296,11 @@ def _read_cut(context: Context, statement: NamedStmt, declared: Mapping[str, Nam
 
 
 def _read_branch(
-    context: Context, value: Call, statement: NamedStmt, declared: Mapping[str, NamedStmt]
+    context: Context,
+    value: Call,
+    statement: NamedStmt,
+    declared: Mapping[str, NamedStmt],
+    most: int | None,
 ) -> CheckedCut | None:
     bound = bind_arguments(
         value.arguments,
@@ -320,11 +335,11 @@ def _read_branch(
             hint="as branch(full, after: …)",
         )
         return None
-    count = _check_count(context, bound["after"].value)
+    count = _check_count(context, bound["after"].value, most)
     return CheckedCut("branch", base.name, count) if count else None
 
 
-def _check_count(context: Context, expr: Expr) -> Typed | None:
+def _check_count(context: Context, expr: Expr, most: int | None) -> Typed | None:
     scope = Scope(context, "cut", {"k": PlainName("k", INT)})
     count = check_expression(scope, expr)
     if count is None or not verify_type(scope, count, NUMBER, "The number of probes"):
@@ -339,4 +354,6 @@ def _check_count(context: Context, expr: Expr) -> Typed | None:
         )
         return None
     plain = Typed("const", (), {"value": 0}, INT, "const", expr.span)
-    return count if verify_same_unit(scope, expr.span, count, plain) else None
+    if not verify_same_unit(scope, expr.span, count, plain):
+        return None
+    return count if verify_cut(context, count, most) else None
