@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from exgrpo_compiler.ast import Argument
-from exgrpo_compiler.diagnostics import suggest_name
-from exgrpo_compiler.problems import Problems, list_names
+from exgrpo_compiler.diagnostics import Fix, suggest_name
+from exgrpo_compiler.problems import Problems, list_names, suggest_fix
 from exgrpo_compiler.source import Span
 
 _ELSEWHERE = {
@@ -61,6 +61,7 @@ def bind_arguments(
                 argument.name.span,
                 f"{what} has no argument `{name}`.",
                 hint=_suggest_argument(name, names) or list_names(names, "it has"),
+                fix=_build_fix(argument.name.span, name, names),
             )
             is_ok = False
         elif name in bound:
@@ -83,6 +84,11 @@ def bind_arguments(
 def _suggest_argument(name: str, names: Sequence[str]) -> str | None:
     known = _ELSEWHERE.get(name)
     return f"it is called `{known}` here" if known in names else suggest_name(name, names)
+
+
+def _build_fix(span: Span, name: str, names: Sequence[str]) -> Fix | None:
+    known = _ELSEWHERE.get(name)
+    return suggest_fix(span, known if known in names else name, names)
 
 
 def _show_signature(what: str, names: Sequence[str], required: Sequence[str]) -> str:
