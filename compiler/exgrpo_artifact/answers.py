@@ -24,7 +24,7 @@ from exgrpo_artifact.numbers import (
     is_same_number,
     parse_number,
 )
-from exgrpo_artifact.regex import compile_regex
+from exgrpo_artifact.regex import Regex, RegexMatch, compile_regex
 from exgrpo_artifact.regex_syntax import RegexError
 
 __all__ = ["Answer", "answer_matches", "extract_answer", "parse_number", "same_answer"]
@@ -84,7 +84,9 @@ def extract_answer(text: str, spec: AnswerSpec) -> str | None:
 
 
 def same_answer(a: Answer, b: Answer, spec: AnswerSpec) -> bool:
-    """Whether two answers are the same by `spec`; `b` is the gold one, which matters to `math.boxed` only.
+    """Whether two answers are the same by `spec`; `b` is the gold one, which matters to `math.boxed` and `regex`.
+
+    A gold text that the pattern of a `regex` matches as a whole also stands for what its group takes: `answer3` for `3`.
 
     Raises:
         MissingDependencyError: `math.boxed` without math-verify.
@@ -95,7 +97,9 @@ def same_answer(a: Answer, b: Answer, spec: AnswerSpec) -> bool:
         return False
     if spec.kind == "math.boxed":
         return is_same_math(left, right)
-    return left == right or (_is_numeric(spec) and is_same_number(Fraction(left), Fraction(right)))
+    if left == right or (spec.kind == "regex" and left == _extract_whole(b, spec)):
+        return True
+    return _is_numeric(spec) and is_same_number(Fraction(left), Fraction(right))
 
 
 def answer_matches(text: str, gold: Answer, spec: AnswerSpec) -> bool:
@@ -228,18 +232,34 @@ def _normalize(text: str) -> str | None:
 
 
 def _extract_regex(text: str, spec: AnswerSpec) -> str | None:
+    regex = _compile_pattern(spec)
+    match = regex.find_first(text) if spec.which == "first" else regex.find_last(text)
+    return None if match is None else _take_group(regex, match, text, spec)
+
+
+def _extract_whole(value: Answer, spec: AnswerSpec) -> str | None:
+    """The answer in a gold text that is one match of the pattern and nothing else."""
+    if not isinstance(value, str):
+        return None
+    text, regex = value.strip(), _compile_pattern(spec)
+    match = regex.find_first(text)
+    if match is None or (match.start, match.end) != (0, len(text)):
+        return None
+    return _take_group(regex, match, text, spec)
+
+
+def _compile_pattern(spec: AnswerSpec) -> Regex:
     try:
-        regex = compile_regex(spec.pattern or "")
+        return compile_regex(spec.pattern or "")
     except RegexError as error:
         raise ArtifactError(
             f"the artifact has the regular expression {spec.pattern!r}: {error.message} Compile the spec again."
         ) from error
-    match = regex.find_first(text) if spec.which == "first" else regex.find_last(text)
-    if match is None:
-        return None
+
+
+def _take_group(regex: Regex, match: RegexMatch, text: str, spec: AnswerSpec) -> str | None:
     start, end = (match.group_start, match.group_end) if regex.has_group else (match.start, match.end)
-    matched = None if start < 0 else text[start:end]
-    return None if matched is None else _convert(matched, spec.type)
+    return None if start < 0 else _convert(text[start:end], spec.type)
 
 
 def _convert(value: Answer, type_: FieldType | None) -> str | None:

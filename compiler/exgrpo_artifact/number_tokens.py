@@ -74,10 +74,12 @@ _NUMERAL = (
     r"(?:(?<![A-Za-z0-9_^])(?<!\^[-\u2212])(?<![_^]\{)(?<!\^\{[-\u2212])"
     r"(?:[0-9]+(?:,[0-9]+)*(?:\.[0-9]+)?|(?<![\w.])\.[0-9]+)(?:[eE][-+\u2212]?[0-9]{1,3}(?![\w]))?)"
 )
+_WORD = "A-Za-z0-9_\u00aa-\u024f\u0370-\u052f"
+"""Characters of words that blanks set apart: in a Chinese sentence a minus may stand behind any."""
 _PART = r"(?:\{{ ?(?P<{0}_sign>[-\u2212])? ?(?P<{0}>[0-9]+(?:\.[0-9]+)?) ?\}}|(?P<{0}_digit>[0-9]))"
 TOKEN = re.compile(
     # A minus after a digit, a word, a closing bracket or dollar subtracts: "5-2" and "5 -2" end in 2.
-    rf"(?P<sign>(?<![\w.)\]}}%{CURRENCY}])(?<![0-9)\]}}%] )[{MINUS}])?"
+    rf"(?P<sign>(?<![{_WORD}.)\]}}%{CURRENCY}])(?<![0-9)\]}}%] )[{MINUS}])?"
     r"(?:"
     rf"\\[dtc]?frac ?{_PART.format('top')} ?{_PART.format('bottom')}"
     rf"|(?:(?:[A-Z]{{1,3}})?\\?[{CURRENCY}] ?(?:(?P<inner_sign>[{MINUS}])(?:\\[{CURRENCY}])?)?)?{JOINER}?"

@@ -26,7 +26,7 @@ from exgrpo_artifact.number_tokens import (
     unify_forms,
 )
 
-RELATIVE_TOLERANCE = Fraction(1, 10**9)
+RELATIVE_TOLERANCE = Fraction(1, 10**12)
 """Of two numbers that are the same unless both are whole; it forgives the last digits of floats and nothing else."""
 
 _MINUS_BEFORE = re.compile(

@@ -125,10 +125,11 @@ def test_floats_are_taken_as_they_print() -> None:
     assert convert_to_fraction(True) is None
 
 
-def test_whole_numbers_are_compared_exactly_and_others_within_a_billionth() -> None:
+def test_whole_numbers_are_compared_exactly_and_others_but_for_the_last_digits_of_floats() -> None:
     assert not is_same_number(Fraction(10**12), Fraction(10**12 + 1))
     assert is_same_number(Fraction(repr(0.1 + 0.2)), Fraction("0.3"))
     assert not is_same_number(Fraction("0.3"), Fraction("0.3001"))
+    assert not is_same_number(Fraction("22090603"), Fraction("22090603.01"))
     assert not is_same_number(Fraction(0), Fraction(1, 10**15))
 
 
