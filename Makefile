@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest -q
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check golden docs fuzz bench clean
+.PHONY: help demo test test-slow check golden docs fuzz bench bench-quickstart clean
 
 help: ## list the entry points
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -40,7 +40,12 @@ docs: $(VENV)/.dev ## write the pages under docs/ that are made from the program
 fuzz: $(VENV)/.dev ## property tests with many more examples
 	$(PYTEST) -n $(WORKERS) -m hypothesis --hypothesis-profile=fuzz tests
 
-bench: $(VENV)/.dev ## the quickstart over three seeds beside its controls; writes benchmarks/results/
+bench: $(VENV)/.dev ## speed of checking, quality of recovery, speed of answers: a few minutes
+	$(BIN)/python benchmarks/compiler.py
+	$(BIN)/python benchmarks/recovery.py
+	$(BIN)/python benchmarks/answers.py
+
+bench-quickstart: $(VENV)/.dev ## the quickstart over three seeds beside its controls: hours; writes benchmarks/results/
 	$(BIN)/python benchmarks/quickstart_seeds.py
 
 clean: ## remove the environment and everything that tools left behind
