@@ -23,7 +23,7 @@ from exgrpo_compiler.ast import (
 from exgrpo_compiler.builtins import Setting
 from exgrpo_compiler.check.context import Context, find_declaration
 from exgrpo_compiler.diagnostics import suggest_name
-from exgrpo_compiler.problems import list_names
+from exgrpo_compiler.problems import list_names, suggest_fix
 from exgrpo_compiler.program import Key
 from exgrpo_compiler.source import Span
 from exgrpo_compiler.units import describe_unit, verify_unit, verify_unit_known
