@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-
 from exgrpo_compiler.diagnostics import Diagnostic
 from exgrpo_compiler.dump_stages import dump_artifact, dump_checked, dump_ir, dump_resolved
 from exgrpo_compiler.overrides import apply_overrides
@@ -59,9 +58,10 @@ def _emit_syntax(source: Source, stage: str) -> Emitted:
     from exgrpo_compiler.dump import dump_ast, dump_tokens
 
     if stage == "tokens":
-        return Emitted(dump_tokens(source), ())
+        return Emitted(dump_tokens(source).rstrip("\n") + "\n", ())
     parsed = parse_spec(source)
-    return Emitted(dump_ast(parsed.value) if parsed.value is not None else None, parsed.diagnostics)
+    text = dump_ast(parsed.value).rstrip("\n") + "\n" if parsed.value is not None else None
+    return Emitted(text, parsed.diagnostics)
 
 
 def _emit_resolved(source: Source, overrides: Sequence[str]) -> Emitted:

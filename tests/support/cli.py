@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.support.data import ROOT
 
@@ -42,6 +45,24 @@ def run_exgrpo(
         timeout=timeout,
         check=False,
     )
+
+
+class Called(NamedTuple):
+    """What a command gave, run in this process."""
+
+    code: int
+    out: str
+    err: str
+
+
+def call_exgrpo(*arguments: object, cwd: Path) -> Called:
+    """Runs `exgrpo` in this process: quick, but without what only a process of its own shows."""
+    from exgrpo_dsl.cli.app import run_command
+
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.chdir(cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = run_command([str(argument) for argument in arguments])
+    return Called(code, out.getvalue(), err.getvalue())
 
 
 def start_exgrpo(

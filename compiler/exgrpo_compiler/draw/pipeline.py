@@ -155,7 +155,10 @@ def _describe_stage(stage: Stage) -> tuple[str, ...]:
         mix = ", ".join(
             f"{name} {share:.0%}" if len(stage.mix) > 1 else name for name, share in stage.mix.items()
         )
-        return (*wrap_line(mix, _WIDTH), f"{stage.epochs:g} epochs, lr {stage.optimizer.lr:g}")
+        return (
+            *wrap_line(mix, _WIDTH),
+            f"{stage.epochs:g} epoch{'' if stage.epochs == 1 else 's'}, lr {stage.optimizer.lr:g}",
+        )
     if isinstance(stage, GrpoStage):
         return (
             *wrap_line(f"{stage.dialogue}: {_count(stage.group)}", _WIDTH),
