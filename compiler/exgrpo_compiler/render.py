@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
+from shlex import quote
 from typing import NamedTuple
 
 from exgrpo_compiler.diagnostics import Diagnostic
@@ -22,6 +23,8 @@ from exgrpo_compiler.source import Span
 
 _TAB_WIDTH = 4
 _MAX_LINE = 160
+_MAX_NAMED = 6
+"""Ids and files that are named in the advice; where there are more, it says what to name."""
 _RESET = "\x1b[0m"
 _STYLES = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "label": "\x1b[1;34m", "bold": "\x1b[1m"}
 
@@ -54,12 +57,14 @@ def render_advice(diagnostics: Sequence[Diagnostic]) -> str:
     >>> render_advice([])
     ''
     """
-    ids = " ".join(dict.fromkeys(diagnostic.id for diagnostic in diagnostics))
-    lines = [f"help: exgrpo explain {ids}"] if ids else []
+    ids = list(dict.fromkeys(diagnostic.id for diagnostic in diagnostics))
+    lines = [f"help: exgrpo explain {' '.join(ids) if len(ids) <= _MAX_NAMED else 'ID'}"] if ids else []
     files = [found.span.source.name for found in diagnostics if found.fix is not None and found.fix.is_safe]
     if files:
+        named = [quote(name) for name in dict.fromkeys(files)]
+        shown = " ".join(named) if len(named) <= _MAX_NAMED else "FILES"
         mended = "it" if len(diagnostics) == 1 else f"{len(files)} of them"
-        lines.append(f"help: exgrpo fix {' '.join(dict.fromkeys(files))} mends {mended}")
+        lines.append(f"help: exgrpo fix {shown} mends {mended}")
     return "\n".join(lines)
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from exgrpo_artifact.record import replace
-from exgrpo_compiler.diagnostics import Diagnostic, Label
-from exgrpo_compiler.render import measure_width, render_human, summarize
+from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix, Label
+from exgrpo_compiler.render import measure_width, render_advice, render_human, summarize
 from exgrpo_compiler.render_json import render_json
 from exgrpo_compiler.source import Source, Span
 
@@ -224,3 +224,24 @@ def test_every_error_of_the_golden_cases_has_a_hint() -> None:
         if first.startswith("error[") and not any(" = hint: " in line for line in rest)
     ]
     assert without == []
+
+
+def test_the_advice_names_what_was_found_and_what_can_be_mended() -> None:
+    source = Source("my specs/a.exg", "ab", "a")
+    span = Span(source, 0, 1)
+    plain = Diagnostic("x-y", "error", "M.", span)
+    fixed = replace(plain, id="z-y", fix=Fix("write `b`", (Edit(span, "b"),), is_safe=True))
+    unsafe = replace(fixed, fix=Fix("write `b`", (Edit(span, "b"),)))
+    assert render_advice([plain, plain, unsafe]) == "help: exgrpo explain x-y z-y"
+    assert render_advice([fixed]) == "help: exgrpo explain z-y\nhelp: exgrpo fix 'my specs/a.exg' mends it"
+    assert render_advice([plain, fixed, fixed]).endswith("mends 2 of them")
+
+
+def test_the_advice_stays_short_where_much_is_wrong() -> None:
+    problems = [
+        Diagnostic(
+            f"x-{index}", "error", "M.", Span(Source(f"{index}.exg", "a", "a"), 0, 1), fix=Fix("t", (), True)
+        )
+        for index in range(40)
+    ]
+    assert render_advice(problems) == "help: exgrpo explain ID\nhelp: exgrpo fix FILES mends 40 of them"
