@@ -38,7 +38,8 @@ class RecordType(type):
         mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], *, kw_only: bool = False
     ) -> RecordType:
         """The class; `kw_only` as in a dataclass, and inherited."""
-        own = [key for key in namespace.get("__annotations__", ()) if key not in _SPECIAL]
+        annotations = namespace.get("__annotations__", {})
+        own = [key for key, kind in annotations.items() if not str(kind).startswith("ClassVar")]
         inherited = [base for base in bases if isinstance(base, RecordType)]
         defaults = {key: value for base in inherited for key, value in base.record_defaults.items()}
         defaults.update({key: namespace.pop(key) for key in own if key in namespace})
@@ -72,9 +73,6 @@ class RecordType(type):
         return SimpleNamespace(
             init=True, repr=True, eq=True, order=False, unsafe_hash=False, frozen=True, slots=True
         )
-
-
-_SPECIAL = frozenset({"__pydantic_config__"})
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
