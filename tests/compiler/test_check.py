@@ -26,9 +26,15 @@ TOKEN = re.compile(r'"""[\s\S]*?"""|"[^"\n]*"|`[^`]*`|///?[^\n]*|\w[\w.]*|\s+|.'
 GOLDEN = Path(__file__).parents[1] / "golden" / "check"
 
 
-@pytest.mark.parametrize("text", [GSM8K, LESSONS, BASE, STD_RULES], ids=["gsm8k", "lessons", "base", "rules"])
+@pytest.mark.parametrize("text", [GSM8K, BASE, STD_RULES], ids=["gsm8k", "base", "rules"])
 def test_a_right_spec_has_no_diagnostics(text: str) -> None:
     assert show(check(text)) == ""
+
+
+def test_of_the_example_of_smaller_pieces_one_is_used_nowhere() -> None:
+    (found,) = check(LESSONS)
+    assert (found.id, found.severity) == ("unused-declaration", "warning")
+    assert found.message.startswith("The answer `option_letter` is used by no task")
 
 
 def mutate(text: str, rng: random.Random, words: list[str]) -> str:

@@ -99,7 +99,7 @@ def find_changed(*overrides: str) -> set[str]:
         ("student.lora.rank=8", {"train"}),
         ('gsm8k.source=jsonl(train: "a", test: "b")', {"data"}),
         ("tutor.temperature=0.1", {"prompts"}),
-        ("invert.rules=[why]", {"prompts"}),
+        ("invert.rules=[why, contrast]", {"prompts"}),
         ('tutorial.system="Think."', {"train"}),
         ("tutor.budget=50usd", set()),
         ('tutor.base_url=env("OTHER")', set()),

@@ -198,8 +198,8 @@ def _is_number(value: object) -> bool:
 
 _SAYS: Final[Mapping[Effect, str]] = {
     "dead": "{part} changes no advantage: inside every group it is a multiple of the rest of `total`, plus a constant.",
-    "erased": "{part} takes all signal away: inside every group it is the rest of `total` with the opposite sign, plus a constant.",
-    "reversed": "{part} turns the reward round: inside a group it is {slope} times the rest of `total`, plus a constant.",
+    "erased": "{part} takes all signal away in some groups: there it is the rest of `total` with the opposite sign, plus a constant.",
+    "reversed": "{part} turns the reward round in some groups: there it is {slope} times the rest of `total`, plus a constant.",
 }
 
 

@@ -20,6 +20,7 @@ from exgrpo_compiler.prove.infer import Inference
 from exgrpo_compiler.prove.interval import ONE, Interval, make_set
 from exgrpo_compiler.prove.memo import Keyed, remember
 from exgrpo_compiler.prove.model import FAILED, RewardModel
+from exgrpo_compiler.prove.no_signal import has_no_signal
 from exgrpo_compiler.prove.training import build_training, find_scales
 from exgrpo_compiler.prove.wordings import format_figure
 from exgrpo_compiler.prove.worlds import MAX_PATTERNS, Sampling, find_outcome, list_kinds
@@ -135,6 +136,8 @@ def _find_in(setting: Setting | None) -> Overlap | None:
 def prove_wrong_beats_right(training: TrainCase) -> Iterable[Diagnostic]:
     """`wrong-beats-right` of the reward of a stage: an error where even the best right answer earns no more."""
     keyed = build_training(training)
+    if has_no_signal(keyed):
+        return
     case = training.case
 
     def make() -> Setting | None:
@@ -174,6 +177,8 @@ def _describe(value: float) -> str:
 
 def _suggest_cure(training: TrainCase, found: Overlap) -> str:
     term = found.term
+    if found.wrong[0] >= found.right[1]:
+        return f"let `total` rise with `{term}`, and not fall"
     if found.wrong[0] == found.wrong[1]:
         return f"let a right answer earn more whatever the other parts say, as in {term} * (0.5 + 0.5 * x)"
     best = _describe_best(training, term)
