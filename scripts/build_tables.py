@@ -29,23 +29,26 @@ _WIDTH = 108
 class Unmentioned:
     """Keeps in Lark's lexer the terminals that no rule mentions: trivia and broken text."""
 
-    def __init__(self, names: Iterable[str]) -> None:
+    def __init__(self, names: Iterable[str], is_trivia_dropped: bool) -> None:
         self.always_accept = tuple(names)
+        self.is_trivia_dropped = is_trivia_dropped
 
     def process(self, stream: Any) -> Any:
-        """The stream as it is."""
-        return stream
+        """The tokens that are asked for."""
+        return (
+            token for token in stream if not (self.is_trivia_dropped and token.type in ("COMMENT", "DOC"))
+        )
 
 
-def load_lark(grammar: str) -> Lark:
-    """Stock Lark for the grammar, with a lexer that knows every terminal."""
+def load_lark(grammar: str, is_trivia_dropped: bool = False) -> Lark:
+    """Stock Lark for the grammar, with a lexer that knows every terminal; to parse, trivia must be dropped."""
     names = re.findall(r"^([A-Z_]+)(?:\.-?\d+)?:", grammar, re.MULTILINE)
     return Lark(
         grammar,
         parser="lalr",
         lexer="basic",
         start=STARTS,
-        postlex=Unmentioned(name for name in names if name != "WHITESPACE"),
+        postlex=Unmentioned((name for name in names if name != "WHITESPACE"), is_trivia_dropped),
         propagate_positions=True,
         maybe_placeholders=False,
     )

@@ -8,7 +8,7 @@ the other parser then says what is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from typing import Any, NamedTuple
 
 from exgrpo_compiler.ast import Comment
@@ -61,7 +61,7 @@ def read_straight(source: Source, start: Start) -> Straight | None:
     if tokens is None:
         return None
     found = _parse(tokens, reading.builder, start)
-    if found is None or has_errors(reading.builder.diagnostics):
+    if isinstance(found, int) or has_errors(reading.builder.diagnostics):
         return None
     return Straight(*found, reading.builder, tuple(reading.comments))
 
@@ -109,23 +109,30 @@ class _Reading:
 _TERMINALS = {name: number for name, number in SYMBOLS.items() if name not in BROKEN | TRIVIA}
 
 
-def _parse(tokens: list[Placed], builder: TreeBuilder, start: Start) -> tuple[Any, int] | None:
-    """The value of the start symbol and its depth, or None if the tokens are not a sentence."""
+def parse_tokens(tokens: Sequence[Token], builder: TreeBuilder, start: Start) -> tuple[Any, int] | int:
+    """The value of the start symbol and its depth, or the index of the first token that has no place."""
+    placed = [(SYMBOLS[token.type], token.text, token.start, token.end) for token in tokens]
+    end = tokens[-1].end if tokens else 0
+    return _parse([*placed, (END, "", end, end)], builder, start)
+
+
+def _parse(tokens: list[Placed], builder: TreeBuilder, start: Start) -> tuple[Any, int] | int:
+    """As `parse_tokens`; the last token is the end."""
     source, steps = builder.source, _steps
     state = get_start_state(start)
     base, first = state * STATE, get_row(state).get(tokens[0][0])
     if first is None:
-        return None
+        return 0
     states, values, starts, depths = [base], [None], [0], [0]
     reduction = find_reduction(first)
     symbol, lexeme, at, end = -1, "", 0, 0
     value: Any
-    for following, next_lexeme, next_at, next_end in tokens:
+    for index, (following, next_lexeme, next_at, next_end) in enumerate(tokens):
         if symbol >= 0:
             key = base + symbol * TERMINAL + following
             step = steps[key] if key in steps else steps.setdefault(key, find_step(key))
             if step is None:
-                return None
+                return index
             base, make, height, reduction = step
             states.append(base)
             values.append(None if make is None else make(builder, lexeme, at, end))
@@ -146,7 +153,7 @@ def _parse(tokens: list[Placed], builder: TreeBuilder, start: Start) -> tuple[An
             key = base + origin + following
             step = steps[key] if key in steps else steps.setdefault(key, find_step(key))
             if step is None:
-                return None
+                return index
             base, make, height, reduction = step
             states.append(base)
             values.append(value if make is None else make(builder, value, begin, end))
