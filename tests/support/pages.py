@@ -18,7 +18,7 @@ from tests.support.cli import build_environment
 MAIN = "spec.exg"
 REPORTERS = re.compile(r"_?report\w*|error|warning|unknown|Diagnostic|Finding")
 """Functions whose first two arguments hold the id of a diagnostic."""
-ID = re.compile(r"[a-z]+[a-z0-9]*(?:-[a-z0-9]+)+")
+ID = re.compile(r"[a-z]+[a-z0-9]*(?:-[a-z0-9]+)+|hackable")
 Reported = list[tuple[str, str]]
 """Severity and id of each diagnostic, in order."""
 
