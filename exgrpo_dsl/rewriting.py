@@ -36,7 +36,7 @@ def find_files(paths: Sequence[str]) -> list[str]:
     Raises:
         UsageError: there is none.
     """
-    found = find_specs([path for path in paths])
+    found = find_specs(list(paths))
     if not found:
         raise UsageError(f"There is no .exg file below {', '.join(paths)}.")
     return found
@@ -53,7 +53,7 @@ def read_spec_text(path: str) -> SpecText:
         raw, name = sys.stdin.buffer.read(), "<stdin>"
     else:
         raw, name = _read_file(path), path
-    return SpecText(decode_source(name, raw, os.path.basename(name)), _has_crlf(raw))
+    return SpecText(decode_source(name, raw, Path(name).name), _has_crlf(raw))
 
 
 def encode_text(spec: SpecText, text: str) -> bytes:
@@ -63,7 +63,9 @@ def encode_text(spec: SpecText, text: str) -> bytes:
 
 def is_same(spec: SpecText, text: str) -> bool:
     """Whether writing the text would leave the spec's file as it is."""
-    return spec.source.text == text and (spec.source.name == "<stdin>" or spec.path.read_bytes() == encode_text(spec, text))
+    return spec.source.text == text and (
+        spec.source.name == "<stdin>" or spec.path.read_bytes() == encode_text(spec, text)
+    )
 
 
 def write_spec_text(spec: SpecText, text: str) -> None:
@@ -89,7 +91,9 @@ def render_diff(spec: SpecText, text: str) -> str:
     """What would change, as a unified diff."""
     before, after = spec.source.text.splitlines(True), text.splitlines(True)
     lines = unified_diff(before, after, spec.source.name, spec.source.name)
-    return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+    return "".join(
+        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
+    )
 
 
 def _read_file(path: str) -> bytes:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, cast
 
 from exgrpo_compiler.ast import Assign, Block, Configured, Entry, Expr, Record, Stmt
-from exgrpo_compiler.diagnostics import Diagnostic, Label
+from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix, Label
 from exgrpo_compiler.source import Span
 from exgrpo_compiler.tokens import get_span
 from exgrpo_compiler.tree import Token
@@ -44,7 +44,7 @@ def read_block(braces: Braces) -> ReadBlock:
     problems: list[Diagnostic] = []
     entry = _find_first(braces, Entry)
     if entry is not None:
-        problems.append(_report_entry_in_block(cast(Entry, entry), _find_first(braces, Assign)))
+        problems.append(_report_entry_in_block(cast(Entry, entry), _find_first(braces, Assign), braces))
     else:
         problems.extend(_check_block_separators(braces))
     statements = tuple(
@@ -63,7 +63,7 @@ def read_record(braces: Braces, tag: Expr | None, span: Span) -> ReadExpr:
         if isinstance(member, Entry):
             entries.append(member)
         elif not isinstance(member, Token) and not problems:
-            problems.append(_report_statement_in_record(member, _find_first(braces, Entry)))
+            problems.append(_report_statement_in_record(member, _find_first(braces, Entry), braces))
         if isinstance(member, Assign) and len(member.path) == 1:
             entries.append(Entry(member.path[0], member.value, member.span))
     if not problems:
@@ -88,7 +88,7 @@ def _turn_to_assign(entry: Entry) -> Assign:
     return Assign((entry.key,), entry.value, "", entry.span)
 
 
-def _report_entry_in_block(entry: Entry, statement: Entry | Assign | None) -> Diagnostic:
+def _report_entry_in_block(entry: Entry, statement: Entry | Assign | None, braces: Braces) -> Diagnostic:
     name = entry.key.text
     labels = () if statement is None else (Label(statement.span, "this is a statement"),)
     return Diagnostic(
@@ -98,21 +98,42 @@ def _report_entry_in_block(entry: Entry, statement: Entry | Assign | None) -> Di
         entry.key.span,
         labels,
         f"write `{name} = …`",
+        _build_sign_fix(braces, Entry, ":", " ="),
     )
 
 
-def _report_statement_in_record(statement: Stmt, entry: Entry | Assign | None) -> Diagnostic:
+def _report_statement_in_record(statement: Stmt, entry: Entry | Assign | None, braces: Braces) -> Diagnostic:
+    fix = None
     labels = () if entry is None else (Label(entry.span, "this is an entry"),)
     if isinstance(statement, Assign):
         name = ".".join(part.text for part in statement.path)
         message = f"`{name} = …` is a statement, but these braces hold a record."
         hint = f"write `{name}: …`"
         span = statement.path[0].span.to(statement.path[-1].span)
+        fix = _build_sign_fix(braces, Assign, "=", ":")
     else:
         message = "This is a statement, but these braces hold a record."
         hint = "a record holds entries, written `name: value`"
         span = statement.span
-    return Diagnostic("mixed-braces", "error", message, span, labels, hint)
+    return Diagnostic("mixed-braces", "error", message, span, labels, hint, fix)
+
+
+def _build_sign_fix(braces: Braces, kind: type[Entry] | type[Assign], old: str, new: str) -> Fix | None:
+    """The other sign after the name of every member of a kind; None where one has no plain name."""
+    edits: list[Edit] = []
+    source = braces.span.source
+    for member in braces.members:
+        if not isinstance(member, kind):
+            continue
+        if isinstance(member, Assign) and len(member.path) > 1:
+            return None
+        name = member.path[0] if isinstance(member, Assign) else member.key
+        between = source.text[name.span.end : member.value.span.start]
+        at = name.span.end + len(between) - len(between.lstrip())
+        if not source.text.startswith(old, at):
+            return None
+        edits.append(Edit(Span(source, name.span.end, at + 1), new))
+    return Fix(f"write `{new.strip()}`", tuple(edits), is_safe=True)
 
 
 def _check_block_separators(braces: Braces) -> Sequence[Diagnostic]:
@@ -120,7 +141,8 @@ def _check_block_separators(braces: Braces) -> Sequence[Diagnostic]:
         if isinstance(member, Token) and member.type == "COMMA":
             span = get_span(braces.span.source, member)
             message = "Statements are separated by line breaks or `;`, not by `,`."
-            return (Diagnostic("syntax-error", "error", message, span),)
+            fix = _build_separator_fix(braces, "COMMA", ";")
+            return (Diagnostic("syntax-error", "error", message, span, hint=fix.title, fix=fix),)
     return ()
 
 
@@ -133,13 +155,36 @@ def _check_record_separators(braces: Braces) -> Sequence[Diagnostic]:
                 continue
             if member.type == "SEMICOLON":
                 message = "Entries of a record are separated by `,`, not by `;`."
-                return (Diagnostic("syntax-error", "error", message, get_span(source, member)),)
+                fix = _build_separator_fix(braces, "SEMICOLON", ",")
+                return (
+                    Diagnostic(
+                        "syntax-error", "error", message, get_span(source, member), hint=fix.title, fix=fix
+                    ),
+                )
             if not isinstance(previous, Entry):
                 message = "Expected an entry before this `,`."
                 return (Diagnostic("syntax-error", "error", message, get_span(source, member)),)
         elif isinstance(previous, Entry):
             span = Span(source, previous.span.end, previous.span.end)
             message = f"Expected `,` after the entry `{previous.key.text}`."
-            return (Diagnostic("syntax-error", "error", message, span),)
+            fix = Fix("write `,`", _build_commas(braces), is_safe=True)
+            return (Diagnostic("syntax-error", "error", message, span, hint=fix.title, fix=fix),)
         previous = member
     return ()
+
+
+def _build_separator_fix(braces: Braces, terminal: str, separator: str) -> Fix:
+    """Another separator in place of every one of a kind."""
+    tokens = (member for member in braces.members if isinstance(member, Token) and member.type == terminal)
+    edits = tuple(
+        Edit(get_span(braces.span.source, token), separator) for token in tokens if token.start < token.end
+    )
+    return Fix(f"write `{separator}`", edits, is_safe=True)
+
+
+def _build_commas(braces: Braces) -> tuple[Edit, ...]:
+    """A comma after every entry that another one follows without."""
+    source = braces.span.source
+    pairs = zip(braces.members, braces.members[1:], strict=False)
+    ends = [one.span.end for one, other in pairs if isinstance(one, Entry) and isinstance(other, Entry)]
+    return tuple(Edit(Span(source, end, end), ",") for end in ends)

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, cast
 from exgrpo_compiler import ast
 from exgrpo_compiler.braces import Braces, read_block
 from exgrpo_compiler.build_expressions import Children, ExpressionBuilder
-from exgrpo_compiler.diagnostics import Diagnostic
+from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix
 from exgrpo_compiler.source import Source, Span
 from exgrpo_compiler.tokens import Doc, get_span, report_dangling_doc
 from exgrpo_compiler.tree import Token
@@ -209,7 +209,8 @@ class TreeBuilder(ExpressionBuilder):
             target_span = module[0].span.to(module[-1].span)
         if items is not None and getattr(children[-2], "type", None) != "DOT":
             place = Span(self.source, target_span.end, target_span.end)
-            self.report("syntax-error", "Expected `.` before the braces.", place)
+            fix = Fix("write `.`", (Edit(place, "."),), is_safe=True)
+            self.report("syntax-error", "Expected `.` before the braces.", place, fix.title, fix)
         if items is None and alias is None:
             hint = "name what to import, `.{a, b}`, or a name for the whole, `as m`"
             self.report("syntax-error", "This `use` imports nothing.", span, hint)

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, cast
 
 from exgrpo_compiler import ast
 from exgrpo_compiler.braces import ReadExpr, read_braced, read_record
-from exgrpo_compiler.diagnostics import Diagnostic, Label
+from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix, Label
 from exgrpo_compiler.source import Source, Span
 from exgrpo_compiler.strings import decode_string
 from exgrpo_compiler.syntax import STATEMENT_WORDS
@@ -85,9 +85,11 @@ class ExpressionBuilder:
             values.append(method(Span(self.source, node.start, node.end), children))
         return values[0]
 
-    def report(self, id: str, message: str, span: Span, hint: str | None = None) -> None:
+    def report(
+        self, id: str, message: str, span: Span, hint: str | None = None, fix: Fix | None = None
+    ) -> None:
         """Adds an error."""
-        self.diagnostics.append(Diagnostic(id, "error", message, span, hint=hint))
+        self.diagnostics.append(Diagnostic(id, "error", message, span, hint=hint, fix=fix))
 
     def warn_continued(self, offset: int, sign: str) -> None:
         """Warns if `sign`, which continues an expression, begins its line."""
@@ -102,8 +104,19 @@ class ExpressionBuilder:
                 Span(self.source, offset, offset + 1),
                 (Label(Span(self.source, before - 1, before), "the statement goes on from here"),),
                 f"move the `{sign}` to the end of the line before, or end that line with `;`",
+                self._build_continued_fix(before, offset, sign),
             )
         )
+
+    def _build_continued_fix(self, before: int, offset: int, sign: str) -> Fix | None:
+        """The sign at the end of the line before, where no comment is in the way; the statement stays what it is."""
+        text = self.source.text
+        if "//" in text[text.rfind("\n", 0, before) + 1 : before]:
+            return None
+        after = offset + 1 + (text[offset + 1 : offset + 2] == " " and sign == "-")
+        moved = sign if sign == "(" else f" {sign}"
+        edits = (Edit(Span(self.source, before, before), moved), Edit(Span(self.source, offset, after), ""))
+        return Fix(f"move the `{sign}` to the end of the line before", edits, is_safe=True)
 
     # --- names and types
 

@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix, Label, find_closest, suggest_name
 from exgrpo_compiler.source import Span
 
+_LEAST_SAFE = 4
+"""Characters of a name from which on a single slip tells what was meant: `p1` and `p2` are one apart."""
+
 
 class Problems:
     """A growing list of diagnostics; the same problem at the same place is kept once."""
@@ -76,9 +79,33 @@ class Problems:
 
 
 def suggest_fix(span: Span, name: str, known: Iterable[str]) -> Fix | None:
-    """The edit that goes with "did you mean": the closest known name in place of the written one, or None."""
-    closest = find_closest(name, known)
-    return Fix(f"write `{closest}`", (Edit(span, closest),)) if closest is not None else None
+    """The edit that goes with "did you mean": the closest known name in place of the written one, or None.
+
+    It is safe where one known name only is a single slip away, and the name is long enough for that to say something.
+    """
+    names = set(known)
+    closest = find_closest(name, names)
+    if closest is None:
+        return None
+    slips = [one for one in names if is_one_slip(name, one)]
+    is_safe = slips == [closest] and len(name) >= _LEAST_SAFE
+    return Fix(f"write `{closest}`", (Edit(span, closest),), is_safe=is_safe)
+
+
+def is_one_slip(a: str, b: str) -> bool:
+    """Whether one letter too much, too little, another, or two swapped make the one of the other.
+
+    >>> [is_one_slip("steps", other) for other in ("step", "stepps", "steqs", "stesp", "stops", "set")]
+    [True, True, True, True, True, False]
+    """
+    if len(a) < len(b):
+        a, b = b, a
+    at = next((index for index, (one, other) in enumerate(zip(a, b, strict=False)) if one != other), len(b))
+    if len(a) > len(b):
+        return a[at + 1 :] == b[at:]
+    return a != b and (
+        a[at + 1 :] == b[at + 1 :] or (a[at : at + 2] == b[at : at + 2][::-1] and a[at + 2 :] == b[at + 2 :])
+    )
 
 
 def list_names(known: Iterable[str], what: str, *, limit: int = 12) -> str | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from exgrpo_compiler.ast import Number
-from exgrpo_compiler.problems import Problems
+from exgrpo_compiler.diagnostics import Edit, Fix, suggest_name
+from exgrpo_compiler.problems import Problems, list_names, suggest_fix
+from exgrpo_compiler.source import Span
 
 UNITS = {
     "tok": "tokens",
@@ -24,13 +26,13 @@ def verify_unit_known(number: Number, problems: Problems) -> bool:
     """Reports a unit that does not exist."""
     if number.unit is None or number.unit in UNITS:
         return True
-    problems.unknown(
+    written = Span(number.span.source, number.span.end - len(number.unit), number.span.end)
+    problems.error(
         "unit-mismatch",
         number.span,
         f"`{number.unit}` is not a unit.",
-        number.unit,
-        UNITS,
-        "the units are",
+        hint=suggest_name(number.unit, UNITS) or list_names(UNITS, "the units are"),
+        fix=suggest_fix(written, number.unit, UNITS),
     )
     return False
 
@@ -39,6 +41,7 @@ def verify_unit(number: Number, actual: str | None, due: str | None, problems: P
     """Reports a number whose unit is not the one due for `what` ("`max_tokens`")."""
     if actual == due:
         return True
+    fix = None
     if due is None:
         message = f"{what} is a plain number; `{number.text}` is {describe_unit(actual)}."
         # A per cent is a share: `5%` of something stands for 0.05, so that leaving the sign away would say 100 times as much.
@@ -48,8 +51,9 @@ def verify_unit(number: Number, actual: str | None, due: str | None, problems: P
         message = f"{what} is {describe_unit(due)}; `{number.text}` has no unit."
         shown = f"{100 * number.value:g}" if due == "%" and 0 < number.value <= 1 else number.text
         hint = f"write `{shown}{due}`"
+        fix = Fix(hint, (Edit(number.span, f"{shown}{due}"),), is_safe=shown == number.text)
     else:
         message = f"{what} is {describe_unit(due)}; `{number.text}` is {describe_unit(actual)}."
         hint = None
-    problems.error("unit-mismatch", number.span, message, hint=hint)
+    problems.error("unit-mismatch", number.span, message, hint=hint, fix=fix)
     return False

@@ -9,7 +9,9 @@ import click
 
 @click.command()
 @click.argument("specs", nargs=-1, required=True, metavar="SPECS...")
-@click.option("--check", "is_check", is_flag=True, help="Write nothing; name the files that would change and exit 1.")
+@click.option(
+    "--check", "is_check", is_flag=True, help="Write nothing; name the files that would change and exit 1."
+)
 @click.option("--diff", "is_diff", is_flag=True, help="Write nothing; print what would change.")
 def fmt(specs: tuple[str, ...], is_check: bool, is_diff: bool) -> int:
     """Lay out SPECS in one style: files, directories, or - for standard input.

@@ -19,9 +19,22 @@ def _list_kinds(context: click.Context, _: click.Parameter, is_given: bool) -> N
 
 @click.command()
 @click.argument("name")
-@click.option("--kind", default="math", show_default=True, metavar="KIND", help="What answers are: math, choice, yesno, free.")
-@click.option("-o", "--output", type=click.Path(path_type=Path, file_okay=False), help="The directory; by default this one.")
-@click.option("--list", is_flag=True, is_eager=True, expose_value=False, callback=_list_kinds, help="List the kinds.")
+@click.option(
+    "--kind",
+    default="math",
+    show_default=True,
+    metavar="KIND",
+    help="What answers are: math, choice, yesno, free.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="The directory; by default this one.",
+)
+@click.option(
+    "--list", is_flag=True, is_eager=True, expose_value=False, callback=_list_kinds, help="List the kinds."
+)
 def new(name: str, kind: str, output: Path | None) -> int:
     """Write NAME.exg and rows.jsonl: a complete spec that trains as it stands on its three example rows.
 

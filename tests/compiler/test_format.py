@@ -29,7 +29,9 @@ def lay_out(statements: str) -> str:
     return "\n".join(line.removeprefix("  ") for line in lines[3:-2])
 
 
-@pytest.mark.parametrize("path", sorted([*ROOT.glob("specs/**/*.exg"), *ROOT.glob("tests/**/*.exg")]), ids=str)
+@pytest.mark.parametrize(
+    "path", sorted([*ROOT.glob("specs/**/*.exg"), *ROOT.glob("tests/**/*.exg")]), ids=str
+)
 def test_every_spec_of_the_project_is_formatted(path: Path) -> None:
     text = path.read_text("utf-8")
     assert format_text(text) == text

@@ -38,7 +38,7 @@ IN_BLOCK = (
     "low = - 1 .. - a",
     "mixed = { a : 1 , b : [ full { final : 'x' } , 2 ] , }",
     "lists = [ [ ] , [ 1 , ] , { } , f ( ) , f ( 1 , x : 2 , ) ]",
-    "text = \"\"\"\n    one\n      // two\n    \"\"\" | strip",
+    'text = """\n    one\n      // two\n    """ | strip',
     "pattern = last ( `\\(?([A-D])\\)?` )",
     "model = scratch { layers = 3 } ; seed = 1",
 )
@@ -59,7 +59,13 @@ AT_TOP = (
     "test 'a title' { expect a == 1 }",
     "study s of t { seeds = [ 1 , 2 ] }",
 )
-COMMENTS = (" // note  \n ", "\n // note\n ", "\n\n // one\n\n\n // two\n\n ", " /// trailing\n ", "\n /// doc\n ")
+COMMENTS = (
+    " // note  \n ",
+    "\n // note\n ",
+    "\n\n // one\n\n\n // two\n\n ",
+    " /// trailing\n ",
+    "\n /// doc\n ",
+)
 WORD = re.compile(r'"""[\s\S]*?"""|\'[^\']*\'|`[^`]*`|\S+')
 
 

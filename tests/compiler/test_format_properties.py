@@ -9,8 +9,8 @@ from exgrpo_compiler.format.formatting import format_source, list_comments
 from exgrpo_compiler.parse import parse_spec
 from exgrpo_compiler.source import Source
 from exgrpo_compiler.syntax import STRINGS
-from exgrpo_compiler.tree_shape import strip_places
 from exgrpo_compiler.tokens import get_end, get_start, read_tokens
+from exgrpo_compiler.tree_shape import strip_places
 from tests.support.specs import specs
 
 

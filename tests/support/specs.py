@@ -13,7 +13,18 @@ Words = tuple[str, ...]
 KINDS = ("rule", "model", "test")
 OPENERS, CLOSERS = "({[", ")}]"
 
-NAMES = ("a", "b2", "item", "gold", "tutor", "rule", "model", "test", "on_failure", "a_rather_long_name_of_a_term")
+NAMES = (
+    "a",
+    "b2",
+    "item",
+    "gold",
+    "tutor",
+    "rule",
+    "model",
+    "test",
+    "on_failure",
+    "a_rather_long_name_of_a_term",
+)
 NUMBERS = ("0", "1", "2.5", "1_000", "1e-6", "512tok", "20%", "40usd", "30s", "16GiB")
 STRINGS = (
     '""',
@@ -61,7 +72,9 @@ titles = st.sampled_from(("numbers", "first_one", "x"))
 numbers = st.sampled_from(NUMBERS)
 texts = st.sampled_from(STRINGS)
 paths = st.lists(names, min_size=1, max_size=3).map(lambda parts: separated([(part,) for part in parts], "."))
-operators = st.sampled_from(("+", "-", "*", "/", "|", "==", "!=", "<", "<=", ">", ">=", "and", "or", "else", ".."))
+operators = st.sampled_from(
+    ("+", "-", "*", "/", "|", "==", "!=", "<", "<=", ">", ">=", "and", "or", "else", "..")
+)
 atoms: st.SearchStrategy[Words] = st.one_of(
     paths, numbers.map(join), texts.map(join), st.sampled_from((("true",), ("false",)))
 )
@@ -84,7 +97,9 @@ def extend(inner: st.SearchStrategy[Words]) -> st.SearchStrategy[Words]:
     commas = st.sampled_from(((), (",",)))
     return st.one_of(
         st.builds(draw_binary, inner, operators, inner),
-        st.builds(lambda a, op, b: join(a, op, b), atoms, st.sampled_from(("+", "-", "*", "and", "<")), atoms),
+        st.builds(
+            lambda a, op, b: join(a, op, b), atoms, st.sampled_from(("+", "-", "*", "and", "<")), atoms
+        ),
         st.builds(lambda a, c, b: join("(", a, ")", "if", "(", c, ")", "else", b), inner, inner, inner),
         st.builds(lambda a: join("-", a), atoms),
         st.builds(lambda a: join("(", "not", a, ")"), atoms),
@@ -93,9 +108,7 @@ def extend(inner: st.SearchStrategy[Words]) -> st.SearchStrategy[Words]:
         st.builds(lambda a, b: join("mean", "(", a, "where", b, "else", "0", ")"), atoms, atoms),
         st.builds(lambda a, comma: join("[", separated(a, ","), comma if a else (), "]"), items, commas),
         st.builds(lambda a, comma: join("{", separated(a, ","), comma if a else (), "}"), entries, commas),
-        st.builds(
-            lambda tag, name, a: join(tag, "{", name, ":", a, "}"), names, names, inner
-        ),
+        st.builds(lambda tag, name, a: join(tag, "{", name, ":", a, "}"), names, names, inner),
         st.builds(
             lambda tag, a: join(tag, "{", separated([join("x", "=", b) for b in a], ";"), "}"), paths, items
         ),
@@ -105,14 +118,23 @@ def extend(inner: st.SearchStrategy[Words]) -> st.SearchStrategy[Words]:
 expressions: st.SearchStrategy[Words] = st.recursive(atoms, extend, max_leaves=8)
 types: st.SearchStrategy[Words] = st.one_of(
     st.sampled_from((("text",), ("number",), ("number", ".", "last"), ("list", "[", "text", "]"))),
-    st.builds(lambda a: join("choice", "(", separated([(text,) for text in a], ","), ")"), st.lists(texts, min_size=1, max_size=3)),
+    st.builds(
+        lambda a: join("choice", "(", separated([(text,) for text in a], ","), ")"),
+        st.lists(texts, min_size=1, max_size=3),
+    ),
 )
+
 
 def build_statements(nested: st.SearchStrategy[Words]) -> st.SearchStrategy[Words]:
     """One statement of any form; `nested` are the blocks that may stand in it."""
     optional = st.sampled_from(((), ("secret",)))
     fields = st.lists(
-        st.builds(lambda is_open, name, t: join(is_open, name, ":", t), st.sampled_from(((), ("open",))), names, types),
+        st.builds(
+            lambda is_open, name, t: join(is_open, name, ":", t),
+            st.sampled_from(((), ("open",))),
+            names,
+            types,
+        ),
         max_size=3,
     )
     return st.one_of(
@@ -151,15 +173,22 @@ def build_blocks(inner: st.SearchStrategy[Words]) -> st.SearchStrategy[Words]:
 
 blocks: st.SearchStrategy[Words] = st.recursive(st.just(("{", "}")), build_blocks, max_leaves=3)
 _params = st.lists(
-    st.builds(lambda s, name, t: join(s, name, ":", t), st.sampled_from(((), ("secret",))), names, types), max_size=3
+    st.builds(lambda s, name, t: join(s, name, ":", t), st.sampled_from(((), ("secret",))), names, types),
+    max_size=3,
 ).map(lambda all_: join("(", separated(all_, ","), ")"))
 _ranges = st.sampled_from(((), ("->", "0", "..", "1.5"), ("->", "-", "1", "..", "(", "a", "+", "b", ")")))
 declarations: st.SearchStrategy[Words] = st.one_of(
     st.builds(lambda name, a: join("const", name, "=", a), titles, expressions),
     st.builds(lambda name, a: join("model", name, "=", a), titles, expressions),
-    st.builds(lambda k, name, b: join(k, name, b), st.sampled_from(("dataset", "rubric", "task")), titles, blocks),
     st.builds(
-        lambda k, name, p, b: join(k, name, p, b), st.sampled_from(("rule", "probes", "dialogue")), titles, _params, blocks
+        lambda k, name, b: join(k, name, b), st.sampled_from(("dataset", "rubric", "task")), titles, blocks
+    ),
+    st.builds(
+        lambda k, name, p, b: join(k, name, p, b),
+        st.sampled_from(("rule", "probes", "dialogue")),
+        titles,
+        _params,
+        blocks,
     ),
     st.builds(lambda name, t, b: join("answer", name, ":", t, b), titles, types, blocks),
     st.builds(lambda name, p, r, b: join("reward", name, p, r, b), titles, _params, _ranges, blocks),
@@ -170,7 +199,9 @@ imports: st.SearchStrategy[Words] = st.one_of(
     st.builds(
         lambda path, items: join("use", path, ".", "{", separated(items, ","), "}"),
         paths,
-        st.lists(st.sampled_from((("why",), ("contrast", "as", "differs"), ("process",))), min_size=1, max_size=12),
+        st.lists(
+            st.sampled_from((("why",), ("contrast", "as", "differs"), ("process",))), min_size=1, max_size=12
+        ),
     ),
     st.just(join("use", "std", ".", "rules", "as", "r")),
     st.just(join("use", '"./shared.exg"', ".", "{", "limit", "}")),

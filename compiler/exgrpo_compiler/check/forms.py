@@ -23,7 +23,7 @@ from exgrpo_compiler.ast import (
     YieldsStmt,
 )
 from exgrpo_compiler.check.context import KIND_TITLES
-from exgrpo_compiler.diagnostics import Label, suggest_name
+from exgrpo_compiler.diagnostics import Edit, Fix, Label, suggest_name
 from exgrpo_compiler.problems import Problems, list_names, start_sentence, suggest_fix
 from exgrpo_compiler.source import Span
 
@@ -130,7 +130,9 @@ def _take_assign(
     elif key not in form.keys and not form.takes_any_key:
         report_unknown_key(name, [*form.keys, *form.statements], what, problems, kind)
     elif key in assigns:
-        report_double(problems, "duplicate-key", name, assigns[key].path[0].span, f"`{key}` is set twice.")
+        fix = Fix("remove the second", (Edit(statement.span, ""),))
+        first = assigns[key].path[0].span
+        report_double(problems, "duplicate-key", name, first, f"`{key}` is set twice.", fix)
     else:
         assigns[key] = statement
 
@@ -149,9 +151,11 @@ def report_unknown_key(name: Name, known: list[str], what: str, problems: Proble
     )
 
 
-def report_double(problems: Problems, id_: str, name: Name, first: Span, message: str) -> None:
+def report_double(
+    problems: Problems, id_: str, name: Name, first: Span, message: str, fix: Fix | None = None
+) -> None:
     """A second statement where one is allowed."""
-    problems.error(id_, name.span, message, labels=(Label(first, "the first is here"),))
+    problems.error(id_, name.span, message, labels=(Label(first, "the first is here"),), fix=fix)
 
 
 def _report_misplaced(statement: Stmt, form: Form, what: str, problems: Problems) -> None:

@@ -7,6 +7,7 @@ long are broken further. A bracket whose first item begins a line stays open: it
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from exgrpo_compiler.format.align import starts_with_blank
 from exgrpo_compiler.format.flat import (
@@ -217,7 +218,7 @@ def _begins_with_trailing(part: Part) -> bool:
 def _measure_beginning(parts: Sequence[Part]) -> int:
     """Columns that what follows the first part needs on its line."""
     width = 0
-    for before, part in zip(parts, parts[1:], strict=False):
+    for before, part in pairwise(parts):
         width += len(get_gap(before, part))
         if isinstance(part, Bracket):
             return width + len(part.opener.text)

@@ -18,6 +18,7 @@ from exgrpo_compiler.parse import parse_spec
 from exgrpo_compiler.source import Source
 from exgrpo_compiler.tree_shape import strip_places
 
+
 def format_source(source: Source) -> Outcome[str]:
     """The text in the one style, and what the parser has to say about it; no text where that holds an error.
 

@@ -16,7 +16,8 @@ NEGATIVE = "NEGATIVE"
 """Type of a minus that stands before one operand."""
 
 SIGNS = frozenset(
-    "EQUALS COLON ARROW ELSE IF OR AND COMPARISON PLUS MINUS STAR SLASH PIPE RANGE DOT WHERE".split()
+    {"EQUALS", "COLON", "ARROW", "ELSE", "IF", "OR", "AND", "WHERE", "COMPARISON"}
+    | {"PLUS", "MINUS", "STAR", "SLASH", "PIPE", "RANGE", "DOT"}
 )
 """What stands between two operands, and so at the end of a line and not at its beginning."""
 

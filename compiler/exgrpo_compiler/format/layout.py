@@ -8,7 +8,7 @@ from exgrpo_compiler.format.align import Cells, is_tall, measure_runs, split_cel
 from exgrpo_compiler.format.expressions import ExpressionWriter
 from exgrpo_compiler.format.flat import fits, get_gap, join_item, join_parts
 from exgrpo_compiler.format.grouping import File
-from exgrpo_compiler.format.pieces import Bracket, Item, Part, Word, has_block
+from exgrpo_compiler.format.pieces import Bracket, Item, Word, has_block
 
 INDENT = 2
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from exgrpo_compiler.ir import CheckedProgram, CheckedStage, CheckedTask
 from exgrpo_compiler.diagnostics import Label
+from exgrpo_compiler.ir import CheckedProgram, CheckedStage, CheckedTask
 from exgrpo_compiler.problems import Problems
 
 _TRAINING = frozenset({"sft", "grpo"})
