@@ -37,6 +37,9 @@ _MINUS_BEFORE = re.compile(
 )
 _LOOK_BEHIND = 24
 """Characters before a number in which such a minus stands."""
+_TAIL = 2000
+"""Characters at the end of a text that are looked at first."""
+_BOUNDARY = re.compile(r"[\n=:;!?\"|<>#]|[a-z] [a-z]|(?<!frac)(?<!frac )[0-9] [0-9]")
 _CENTS = re.compile(r" ?(?:cents?\b|\u00a2)", re.IGNORECASE)
 _DOLLARS_AND = re.compile(r"(?: dollars?)?,?(?: and)? ", re.IGNORECASE)
 
@@ -77,6 +80,14 @@ def find_last_number(text: str) -> Fraction | None:
     >>> find_last_number("5-2"), find_last_number("It is \u22122.")
     (Fraction(2, 1), Fraction(-2, 1))
     """
+    if len(text) > _TAIL:
+        # Almost always the end of the text decides. It may be read alone from behind a place that no token spans.
+        cut = _BOUNDARY.search(text, len(text) - _TAIL)
+        tail = unify_forms(text[cut.end() - 1 :]) if cut else ""
+        tokens = list(TOKEN.finditer(tail))
+        if len(tokens) > 2 and tokens[-1].start() > _LOOK_BEHIND:
+            found = _find_last(tail)
+            return None if found is None else found.number
     found = _find_last(unify_forms(text))
     return None if found is None else found.number
 

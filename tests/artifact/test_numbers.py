@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exgrpo_artifact import numbers
 from exgrpo_artifact.numbers import (
     convert_to_fraction,
     find_last_number,
@@ -116,6 +117,49 @@ def test_any_text_is_read_without_an_error(text: str) -> None:
     whole, last = parse_number(text), find_last_number(text)
     if whole is not None:
         assert last == whole
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "1",
+                "2",
+                "10",
+                ",",
+                "/",
+                " ",
+                " ",
+                "-",
+                "$",
+                ".",
+                "^",
+                "\\frac",
+                "{",
+                "}",
+                "x",
+                "=",
+                "a b",
+                "negative ",
+                "\n",
+                "\u00bd",
+            ]
+        ),
+        max_size=60,
+    )
+)
+def test_a_long_text_is_read_from_its_end_as_it_is_as_a_whole(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    for tail in (8, 20, 50):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(numbers, "_TAIL", tail)
+            assert find_last_number(text) == find_last_number_of_all(text)
+
+
+def find_last_number_of_all(text: str) -> Fraction | None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(numbers, "_TAIL", 10**9)
+        return find_last_number(text)
 
 
 def test_floats_are_taken_as_they_print() -> None:
