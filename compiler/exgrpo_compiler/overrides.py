@@ -88,7 +88,7 @@ def _apply(
     if isinstance(parsed.value, Ref) and parsed.value.name == "off":
         return _turn_off(state, target, span, problems)
     value = _move(parsed.value, source)
-    return replace(state, program=_set(state.program, target, value))
+    return replace(state, program=set_target(state.program, target, value))
 
 
 def _find_target(program: Program, path: Path, span: Span, problems: Problems) -> Target | None:
@@ -169,7 +169,8 @@ def _add(names: tuple[str, ...], name: str) -> tuple[str, ...]:
     return names if name in names else (*names, name)
 
 
-def _set(program: Program, target: Target, value: Expr) -> Program:
+def set_target(program: Program, target: Target, value: Expr) -> Program:
+    """The program with a value put in the place of another; the splits of a new source keep their names."""
     decl = set_value(program.decls[target.key], target.path, value)
     assert decl is not None, "find_targets gives only what can be set"
     if decl.kind == "dataset" and target.path == ("source",):

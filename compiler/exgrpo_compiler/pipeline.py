@@ -53,12 +53,30 @@ def check_spec(
     checked = check_program(program, terms_off, resolved.value)
     assert checked.value is not None
     secrets = check_secrets(checked.value, program)
+    variants = _check_variants(program, terms_off, resolved.value, checked.diagnostics)
     proved = prove_program(program, checked.value)
     diagnostics = _merge(
-        resolved.diagnostics, changed.diagnostics, checked.diagnostics, secrets, proved.diagnostics
+        resolved.diagnostics, changed.diagnostics, checked.diagnostics, secrets, variants, proved.diagnostics
     )
     reported = apply_silences([module.spec for module in resolved.value.modules.values()], diagnostics)
     return Outcome(CheckedSpec(checked.value, tuple(overrides), turned_off, proved.notes), reported)
+
+
+def _check_variants(
+    program: Program,
+    terms_off: frozenset[tuple[Key, str]],
+    written: Program,
+    found: tuple[Diagnostic, ...],
+) -> tuple[Diagnostic, ...]:
+    """What is wrong in the variants of studies, each of them a program of its own."""
+    if not program.keys_of("study"):
+        return ()
+    from exgrpo_compiler.check.variants import check_variants
+
+    def check(variant: Program, off: frozenset[tuple[Key, str]]) -> tuple[Diagnostic, ...]:
+        return check_program(variant, terms_off | off, written).diagnostics
+
+    return check_variants(program, found, check)
 
 
 def compile_spec(

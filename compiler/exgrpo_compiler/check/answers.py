@@ -127,6 +127,10 @@ def _read_regex(
 ) -> AnswerSpec | None:
     values = [argument.value for argument in arguments if argument.name is None]
     pattern = _find_pattern(context, values[0]) if len(arguments) == len(values) == 1 else None
+    if pattern is None and len(values) == 1 and isinstance(values[0], Ref | Attribute):
+        known = find_declaration(context, values[0], ("const",), "a regular expression")
+        if known is None:
+            return None
     if pattern is None:
         context.problems.error(
             "type-mismatch",

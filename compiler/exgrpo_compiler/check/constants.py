@@ -24,12 +24,15 @@ from exgrpo_compiler.builtins import Setting
 from exgrpo_compiler.check.context import Context, find_declaration
 from exgrpo_compiler.diagnostics import suggest_name
 from exgrpo_compiler.problems import list_names, suggest_fix
-from exgrpo_compiler.program import Key
+from exgrpo_compiler.program import Key, ModuleAlias
 from exgrpo_compiler.source import Span
 from exgrpo_compiler.units import describe_unit, verify_unit, verify_unit_known
 
 _MAX_ROLLOUTS = 1024
 """Rollouts of one scenario in a group."""
+
+
+_CONSTANT_DUE = "A constant is due here: a literal, a const, or arithmetic on them."
 
 
 class Env(NamedTuple):
@@ -61,6 +64,13 @@ def read_constant(context: Context, expr: Expr, trail: tuple[Key, ...] = ()) -> 
         return Constant(expr.value, None, expr.span)
     if isinstance(expr, ListExpr):
         items = [read_constant(context, item, trail) for item in expr.items]
+        for item in items:
+            if item is not None and item.unit is not None:
+                shown = describe_unit(item.unit)
+                context.problems.error(
+                    "unit-mismatch", item.span, f"A list holds plain values; this is {shown}."
+                )
+                return None
         values = [item.value for item in items if item is not None]
         return Constant(values, None, expr.span) if len(values) == len(items) else None
     if isinstance(expr, Unary) and expr.op == "neg":
@@ -75,13 +85,20 @@ def read_constant(context: Context, expr: Expr, trail: tuple[Key, ...] = ()) -> 
         return _read_env(context, expr)
     if isinstance(expr, Ref | Attribute):
         return _read_const(context, expr, trail)
-    context.problems.error(
-        "type-mismatch", expr.span, "A constant is due here: a literal, a const, or arithmetic on them."
-    )
+    context.problems.error("type-mismatch", expr.span, _CONSTANT_DUE)
     return None
 
 
 def _read_const(context: Context, expr: Ref | Attribute, trail: tuple[Key, ...]) -> Constant | None:
+    base = expr.value if isinstance(expr, Attribute) else None
+    is_module = isinstance(base, Ref) and isinstance(
+        context.program.find(context.module, base.name), ModuleAlias
+    )
+    if base is not None and not is_module:
+        lost = isinstance(base, Ref) and context.is_lost(base.name)
+        if not lost:
+            context.problems.error("type-mismatch", expr.span, _CONSTANT_DUE)
+        return None
     key = find_declaration(context, expr, ("const",), "a constant value")
     if key is None:
         return None

@@ -90,6 +90,13 @@ def check_strings(decl: Decl, problems: Problems, *, is_template_const: bool = F
             )
 
 
+def _is_template_path(assign: Assign, template_key: str) -> bool:
+    """Whether a template stands at the left of `=`; in a variant, a path such as `ask.prompt` leads to one."""
+    if len(assign.path) > 1:
+        return assign.path[-1].text in _TEMPLATE_KEYS.values()
+    return assign.path[0].text == template_key
+
+
 def _find_texts(root: Record, template_key: str) -> Iterator[tuple[Text, bool]]:
     """Every string below a node, and whether it is the whole value of a template's place."""
     todo: list[tuple[Any, bool]] = [(root, False)]
@@ -101,7 +108,7 @@ def _find_texts(root: Record, template_key: str) -> Iterator[tuple[Text, bool]]:
         elif kind is tuple:
             todo.extend((item, False) for item in reversed(node) if type(item) not in _PLAIN)
         else:
-            is_place = kind in _STEPS or (kind is Assign and node.path[0].text == template_key)
+            is_place = kind in _STEPS or (kind is Assign and _is_template_path(node, template_key))
             for name in reversed(kind.record_fields):
                 value = getattr(node, name)
                 if type(value) not in _PLAIN:
