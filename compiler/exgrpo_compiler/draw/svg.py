@@ -49,7 +49,7 @@ def render_svg(diagrams: Sequence[Diagram], *, is_embedded: bool = False) -> str
     height = y - _BETWEEN + _MARGIN
     width += 2 * _MARGIN
     ground = "" if is_embedded else '<rect class="ground" width="100%" height="100%"/>'
-    title = escape(", ".join(diagram.title for diagram in diagrams))
+    title = _clean(", ".join(diagram.title for diagram in diagrams))
     body = "\n".join(parts)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_number(width)}" height="{_number(height)}" '

@@ -63,7 +63,7 @@ class Writer:
         """The page of a file."""
         name = self.names[module.name]
         contents = "".join(
-            f"<li><span class=kind>{escape(one.kind)}</span> {self._link(one.key)}</li>"
+            f"<li><span class=kind>{escape(one.kind)}</span> {self._link(one.key, module.name)}</li>"
             for one in module.described
         )
         broken = (
