@@ -16,6 +16,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "fmt": "exgrpo_dsl.cli.fmt:fmt",
     "compile": "exgrpo_dsl.cli.compile:compile_",
     "test": "exgrpo_dsl.cli.test:test",
+    "stress": "exgrpo_dsl.cli.stress:stress",
     "preview": "exgrpo_dsl.cli.preview:preview",
     "graph": "exgrpo_dsl.cli.graph:graph",
     "doc": "exgrpo_dsl.cli.doc:doc",
