@@ -36,7 +36,7 @@ from exgrpo_compiler.template_nodes import (
     Value,
 )
 from exgrpo_compiler.template_words import LATEX_HINT, find_latex
-from exgrpo_compiler.value_types import ANY, BOOL, NUMBER, TEXT, Type, join_types, list_of, name_type
+from exgrpo_compiler.value_types import ANY, BOOL, INT, NUMBER, TEXT, Type, join_types, list_of, name_type
 
 
 class Meaning(NamedTuple):
@@ -57,8 +57,10 @@ class TemplateChecker:
         self.names = names
         self.findings: list[Finding] = []
         self._used: set[str] = set()
-        self._bound: dict[int, tuple[str, str]] = {}
-        """Place -> name and the word that bound it."""
+        self._bound: dict[int, tuple[str, str, bool]] = {}
+        """Place -> name, the word that bound it, and whether a loop's `set` hides a name from outside of the loop."""
+        self._outer: Scope = {}
+        """Names outside of the loop at hand."""
         self._read: set[int] = set()
 
     @property
@@ -69,9 +71,13 @@ class TemplateChecker:
     def check(self, body: Sequence[Statement]) -> None:
         """Checks a whole template."""
         self._check_body(body, {name: Meaning(type_) for name, type_ in self.names.items()})
-        for place, (name, word) in sorted(self._bound.items()):
+        if self.findings:
+            return
+        for place, (name, word, is_shadow) in sorted(self._bound.items()):
             if place not in self._read and not name.startswith("_"):
                 hint = f"use it, or call it `_{name}`" if word == "for" else "remove it, or use it"
+                if is_shadow:
+                    hint = "a `set` inside of a loop ends with its round; `loop.index` counts the rounds"
                 message = f"`{name}` is given a value by `{word}` and is never used."
                 self.findings.append(
                     Finding("unused-parameter", place, len(name), message, hint, is_warning=True)
@@ -103,7 +109,7 @@ class TemplateChecker:
 
     def _check_set(self, node: Assigned, scope: Scope) -> None:
         type_ = self.check_value(node.value, scope)
-        self._bound[node.at] = (node.name, "set")
+        self._bound[node.at] = (node.name, "set", node.name in self._outer)
         scope[node.name] = Meaning(type_ or ANY, frozenset((node.at,)))
 
     def _check_decided(self, node: Decided, scope: Scope) -> None:
@@ -146,14 +152,26 @@ class TemplateChecker:
             )
         elif sequence is not None:
             element = sequence.element or ANY
-        self._bound[node.at] = (node.name, "for")
+        self._bound[node.at] = (node.name, "for", False)
         inner = {**scope, node.name: Meaning(element, frozenset((node.at,)))}
         if node.test is not None:
             self.check_condition(node.test, {name: inner[name] for name in inner if name != "loop"})
+        outer, self._outer = self._outer, scope
         self._check_body(node.body, {**inner, "loop": Meaning(LOOP_TYPE)})
+        self._outer = outer
         self._check_body(node.otherwise, dict(scope))
 
     def _check_printed(self, node: Value, scope: Scope) -> None:
+        if isinstance(node, Constant) and (latex := find_latex(self.text, node.start)) is not None:
+            from exgrpo_compiler.templates import wrap_latex
+
+            length = node.end - node.start
+            message = "This prints a constant where LaTeX has braces of its own, which are lost."
+            remedy = wrap_latex(self.text, latex)
+            self.findings.append(
+                Finding("template-construct", node.start, length, message, LATEX_HINT, remedy)
+            )
+            return
         self._verify_printable(node, self.check_value(node, scope))
 
     def _verify_printable(self, node: Value, type_: Type | None) -> bool:
@@ -243,6 +261,9 @@ class TemplateChecker:
         closest = find_closest(node.name, scope)
         hint = suggest_name(node.name, scope) or list_names(scope, "it sees") or "it has no parameters"
         remedy = _replace_word(node.start, node.end, closest)
+        if any(name == node.name for name, _, _ in self._bound.values()):
+            hint = f"`{node.name}` is given a value in one branch or loop only; give it one before that"
+            remedy = None
         if latex is not None:
             from exgrpo_compiler.templates import wrap_latex
 
@@ -330,12 +351,16 @@ class TemplateChecker:
                 message = "`+` joins two texts, or adds two numbers; `~` joins anything."
                 self.report_at("type-mismatch", node, message)
                 return None
-            return NUMBER
+            return _get_sum_type(node.sign, known)
         for operand, type_ in zip(operands, known, strict=True):
             if not type_.is_number:
                 self.report_at("type-mismatch", operand, f"A number is due here; this is {name_type(type_)}.")
                 return None
-        return NUMBER
+        return _get_sum_type(node.sign, known)
+
+
+def _get_sum_type(sign: str, types: Sequence[Type]) -> Type:
+    return INT if sign != "/" and all(type_.kind == "int" for type_ in types) else NUMBER
 
 
 def _replace_word(start: int, end: int, text: str | None) -> Remedy | None:
@@ -347,7 +372,9 @@ def _replace_word(start: int, end: int, text: str | None) -> Remedy | None:
 def _get_constant_type(value: str | int | float | bool) -> Type:
     if isinstance(value, bool):
         return BOOL
-    return TEXT if isinstance(value, str) else NUMBER
+    if isinstance(value, str):
+        return TEXT
+    return INT if isinstance(value, int) else NUMBER
 
 
 def _join_all(types: Sequence[Type | None]) -> Type:

@@ -18,7 +18,7 @@ from exgrpo_compiler.template_nodes import (
     Printed,
     Statement,
 )
-from exgrpo_compiler.template_tokens import Piece, TemplateError, split_template
+from exgrpo_compiler.template_tokens import Piece, TemplateError, Token, split_template
 from exgrpo_compiler.template_values import Refusal, Stream, ValueParser
 
 _MAX_DEPTH = 12
@@ -107,7 +107,7 @@ class _Parser:
         if word.text in _WITH_BODY:
             self._skip_block(word.text)
         elif word.text not in _OTHER:
-            raise TemplateError(word.start, word.end - word.start, _describe_unknown(word.text))
+            raise _report_unknown(word)
         self.refusals.append(
             Refusal(word.start, word.end - word.start, f"Templates have no `{word.text}`.", _CONSTRUCT_HINT)
         )
@@ -191,10 +191,11 @@ class _Parser:
         return self.pieces[self.at - 1]
 
 
-def _describe_unknown(word: str) -> str:
+def _report_unknown(token: Token) -> TemplateError:
+    word, length = token.text, token.end - token.start
     if word in ("elif", "else") or word.startswith("end"):
-        return f"there is nothing open that `{word}` could belong to"
+        return TemplateError(token.start, length, f"there is nothing open that `{word}` could belong to")
     from exgrpo_compiler.diagnostics import suggest_name
 
-    suggestion = suggest_name(word, _KNOWN)
-    return f"there is no statement `{word}`" + (f"; {suggestion.removesuffix('?')}" if suggestion else "")
+    hint = suggest_name(word, _KNOWN) or _CONSTRUCT_HINT
+    return TemplateError(token.start, length, f"there is no statement `{word}`", hint)

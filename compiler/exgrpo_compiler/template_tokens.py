@@ -34,8 +34,9 @@ Kind = Literal["name", "int", "float", "string", "sign", "end"]
 class TemplateError(Exception):
     """A template that cannot be read; `message` continues "this template is malformed: "."""
 
-    def __init__(self, at: int, length: int, message: str) -> None:
+    def __init__(self, at: int, length: int, message: str, hint: str | None = None) -> None:
         super().__init__(message)
+        self.hint = hint
         self.at = at
         self.length = length
         self.message = message

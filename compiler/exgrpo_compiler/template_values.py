@@ -409,8 +409,10 @@ class ValueParser:
         arguments, end = self._read_arguments()
         hint = "filters do such work: {{ x | strip }}"
         self._refuse(value.start, end, "A call is no part of a template.", hint)
-        receiver = value.value if isinstance(value, Field) else value
-        return Refused((receiver, *(argument.value for argument in arguments)), value.start, end)
+        receiver = (
+            (value.value,) if isinstance(value, Field) else () if isinstance(value, NameRead) else (value,)
+        )
+        return Refused((*receiver, *(argument.value for argument in arguments)), value.start, end)
 
     def _refuse_test(self, value: Value) -> Value:
         self.stream.next()

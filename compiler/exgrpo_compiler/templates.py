@@ -63,7 +63,7 @@ def _analyse(text: str, names: tuple[tuple[str, Type], ...]) -> Analysis:
             error.at,
             error.length,
             f"This template is malformed: {error.message}.",
-            LATEX_HINT if latex else None,
+            LATEX_HINT if latex else error.hint,
             wrap_latex(text, latex) if latex else None,
         )
         return Analysis((finding,), frozenset())

@@ -118,3 +118,24 @@ assert not check_spec(Source("s", text, "s"), lambda *_: None).diagnostics
 assert "jinja2" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("template", "mended"),
+    [
+        (r"\frac{{a}}{b} {{ item.gold }}", r"{% raw %}\frac{{a}}{b}{% endraw %} {{ item.gold }}"),
+        (r"x_{{2}} {{ item.gold }}", r"x{% raw %}_{{2}}{% endraw %} {{ item.gold }}"),
+        (r"\sqrt{{a^2 + b}} {{ item.gold }}", r"{% raw %}\sqrt{{a^2 + b}}{% endraw %} {{ item.gold }}"),
+        ("{{ itm.gold }}", "{{ item.gold }}"),
+        ("{{ item.gld }}", "{{ item.gold }}"),
+        ("{{ item.question | lowr }}", "{{ item.question | lower }}"),
+    ],
+)
+def test_the_fix_of_a_mistake_mends_the_template(template: str, mended: str) -> None:
+    problems = Problems()
+    check_template(make_text(template), {"item": ITEM}, problems, "the test")
+    (found,) = problems.found
+    assert found.fix is not None
+    (edit,) = found.fix.edits
+    assert template[: edit.span.start] + edit.text + template[edit.span.end :] == mended
+    assert check(mended) == []
