@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from exgrpo_compiler.ast import Text
-from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix
+from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix, Severity
 from exgrpo_compiler.problems import Problems
 from exgrpo_compiler.template_findings import Analysis, Finding, Remedy, Replacement
 from exgrpo_compiler.template_words import LATEX_HINT, find_latex, make_span
@@ -40,7 +40,7 @@ def _place(finding: Finding, text: Text, what: str) -> Diagnostic:
         )
         fix = Fix(finding.remedy.title, edits)
     message = f"{finding.message} in {what}." if finding.is_placed else finding.message
-    severity = "warning" if finding.is_warning else "error"
+    severity: Severity = "warning" if finding.is_warning else "error"
     return Diagnostic(
         finding.id, severity, message, make_span(text, finding.start, finding.length), (), finding.hint, fix
     )
