@@ -48,7 +48,7 @@ from exgrpo_compiler.prove.interval_operators import (
 from exgrpo_compiler.prove.plan import OUTSIDE, Plan
 from exgrpo_compiler.prove.refine import Overrides, Truth, refine
 
-_BUDGET: Final = 600
+_BUDGET: Final = 400
 """Nodes that are computed again under assumptions, in one inference."""
 _MAX_CASES: Final = 64
 _MAX_SPLIT: Final = 16
@@ -117,11 +117,6 @@ class Inference:
             return dict.fromkeys(self.plan.index, EMPTY)
         finest = min((self.plan.levels[at] for at in overrides), default=OUTSIDE)
         return self._name(self._split(values, finest))
-
-    def compute_condition(self, condition: str) -> tuple[Interval, bool]:
-        """What a condition can be, and whether it may be met at all; for messages."""
-        one = self._values[self.plan.index[condition]]
-        return one, can_be_true(one)
 
     def _name(self, values: Values) -> Mapping[str, Interval]:
         return {node: values[at] for node, at in self.plan.index.items()}
@@ -235,7 +230,7 @@ class Inference:
             call = Call(self.plan.ids[at], self.plan.params[at], self.facts.scales)
             one = apply_call(call, [values[arg] for arg in args])
         elif op in ("and", "or"):
-            one = decide(op, [values[arg] for arg in args], self.plan.ids[at])
+            one = self._decide(at, op, values, finest, depth)
         elif op == "not":
             one = negate(values[args[0]], self.plan.ids[at])
         elif op == "default":
@@ -252,6 +247,20 @@ class Inference:
             own = values[args[0]]
             return with_gaps(_SELF[op], own.missing, own.failing) if not own.is_empty else own
         return apply_operator(op, [values[arg] for arg in args], self.plan.ids[at])
+
+    def _decide(self, at: int, op: str, values: Values, finest: int, depth: int) -> Interval:
+        args = self.plan.args[at]
+        one = decide(op, [values[arg] for arg in args], self.plan.ids[at])
+        if one.values != (0, 1) or len(args) != 2:
+            return one
+        # `and` holds where both do, so the second is looked at where the first does; `or` fails where both do.
+        truth: Truth = "met" if op == "and" else "unmet"
+        second = self._compute_under(args[1], args[0], truth, values, finest, depth)
+        if op == "and" and not can_be_true(second):
+            return with_gaps(ZERO, one.missing, one.failing)
+        if op == "or" and not can_be_false(second):
+            return with_gaps(ONE, one.missing, one.failing)
+        return one
 
     def _choose(self, at: int, values: Values, finest: int, depth: int) -> Interval:
         condition, then, otherwise = self.plan.args[at]
