@@ -94,18 +94,27 @@ _DIAGNOSTIC = _object(
 # --- the artifact -------------------------------------------------------------------------------------------
 
 
-def _describe_manifest() -> Schema:
-    from exgrpo_artifact.manifest import Manifest
+def _describe_record(cls: type) -> Schema:
+    import warnings
+
     from exgrpo_artifact.validation import describe_schema
 
-    return describe_schema(Manifest)
+    with warnings.catch_warnings():
+        # Defaults that are records have no JSON form; that a key may be absent is said all the same.
+        warnings.simplefilter("ignore")
+        return describe_schema(cls)
+
+
+def _describe_manifest() -> Schema:
+    from exgrpo_artifact.manifest import Manifest
+
+    return _describe_record(Manifest)
 
 
 def _describe_reward() -> Schema:
     from exgrpo_artifact.graph import RewardFile
-    from exgrpo_artifact.validation import describe_schema
 
-    return describe_schema(RewardFile)
+    return _describe_record(RewardFile)
 
 
 # --- commands -----------------------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ def check_tokens(
 
     Raises:
         UsageError: a file is not there, or no row converts.
-        SourceError: the rows are damaged.
+        DataError: the rows are damaged.
         ModelError: the folder holds no tokenizer with a chat template.
         MissingDependencyError: transformers is not installed.
     """

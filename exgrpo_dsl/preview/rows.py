@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from exgrpo_artifact.errors import DataError, SourceError
+from exgrpo_artifact.errors import DataError
 from exgrpo_artifact.manifest import Dataset, Dialogue, Manifest, Probes
 from exgrpo_dsl.errors import UsageError
 from exgrpo_dsl.preview.marks import clean_value, make_placeholder, make_secret
@@ -55,14 +55,14 @@ def read_raw_rows(path: Path) -> list[dict[str, Any]]:
 
     Raises:
         UsageError: there is no such file.
-        SourceError: a line is no JSON object.
+        DataError: a line is no JSON object.
     """
     try:
         lines = path.read_text("utf-8-sig").splitlines()
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
-        raise SourceError(f"{path} is not UTF-8.") from error
+        raise DataError(f"{path} is not UTF-8.") from error
     rows: list[dict[str, Any]] = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
@@ -70,9 +70,9 @@ def read_raw_rows(path: Path) -> list[dict[str, Any]]:
         try:
             value = json.loads(line)
         except ValueError as error:
-            raise SourceError(f"{path}, line {number}: not JSON ({error}).") from error
+            raise DataError(f"{path}, line {number}: not JSON ({error}).") from error
         if not isinstance(value, dict):
-            raise SourceError(f"{path}, line {number}: a row is a JSON object, and this is none.")
+            raise DataError(f"{path}, line {number}: a row is a JSON object, and this is none.")
         rows.append(value)
     return rows
 
@@ -109,12 +109,12 @@ def read_probes(path: Path, uid: str) -> list[Probe]:
 
     Raises:
         UsageError: there is no such file, or it has none about this row.
-        SourceError: it is no such file.
+        DataError: it is no such file.
     """
     try:
         probes = [Probe.from_json(value) for value in read_raw_rows(path)]
     except (KeyError, TypeError) as error:
-        raise SourceError(f"{path} holds no probes of a run: a line has no {error}.") from error
+        raise DataError(f"{path} holds no probes of a run: a line has no {error}.") from error
     found = [probe for probe in probes if probe.row == uid]
     if not found:
         raise UsageError(f"{path} has no probe about row {uid}.")
