@@ -12,6 +12,7 @@ import unicodedata
 from collections import deque
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from functools import lru_cache
 
 from exgrpo_artifact.boxed import find_last_boxed, is_same_math
 from exgrpo_artifact.dates import find_last_date
@@ -152,6 +153,8 @@ def _show(value: Answer) -> str:
 # --- numbers ----------------------------------------------------------------------------------------------
 
 
+# A reward asks the same text for its answer and for its format.
+@lru_cache(maxsize=16)
 def _extract_number(text: str) -> str | None:
     number = find_last_number(text)
     return None if number is None else format_number(number)

@@ -182,7 +182,7 @@ def _join_groups(numeral: str) -> tuple[str, bool]:
     if "," not in numeral:
         return numeral, True
     first, *rest = numeral.split(",")
-    sizes = [len(re.split(r"[.eE]", group, maxsplit=1)[0]) for group in rest]
+    sizes = [*map(len, rest[:-1]), len(re.split(r"[.eE]", rest[-1], maxsplit=1)[0])]
     is_western = all(size == 3 for size in sizes)
     is_indian = sizes[-1] == 3 and all(size == 2 for size in sizes[:-1])
     if len(first) <= 3 and (is_western or is_indian):

@@ -1,0 +1,100 @@
+"""Seconds that a megabyte of junk costs each extractor, beside a plain search of the standard library on the same text.
+
+    python benchmarks/answers.py [--megabytes 1]
+
+Of all kinds of junk the slowest is shown. The baseline is what a grader without any of the checks would do with the same
+text: `re.findall` of digits with a sign, of the word, or of the same pattern. The last rows show what `re` takes on
+patterns that make it turn back, at a length that it still ends on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import time
+from collections.abc import Callable
+from typing import Any
+
+from exgrpo_artifact.answers import extract_answer
+from exgrpo_artifact.manifest import AnswerKind, AnswerSpec
+from exgrpo_artifact.regex import compile_regex
+
+JUNK = {
+    "letters": "a",
+    "digits": "1",
+    "numbers": "1 ",
+    "commas": "1,",
+    "slashes": "1/",
+    "fractions": r"\frac{1",
+    "vulgar fractions": "\u00bd",
+    "boxes": r"\boxed{",
+    "empty boxes": r"\boxed{}",
+    "parentheses": "(",
+    "options": "(A",
+    "dashes": "-",
+    "blanks": " ",
+    "statements": "answer is ",
+    "noes": "no ",
+    "months": "May ",
+    "dates": "1/1/2024",
+    "alternating": "ab",
+}
+PATTERN = r"(?i)answer(?: is|:) *\(?([a-z0-9]+)\)?"
+Work = Callable[[str], Any]
+BASELINES: dict[AnswerKind, tuple[str, Work]] = {
+    "number.last": ("re.findall(-?[0-9.,]+)", re.compile(r"-?[0-9.,]+").findall),
+    "number.boxed": (r"re.findall(\\boxed{(.*?)})", re.compile(r"\\boxed\{(.*?)\}").findall),
+    "math.boxed": (r"re.findall(\\boxed{(.*?)})", re.compile(r"\\boxed\{(.*?)\}").findall),
+    "choice.letter": (r"re.findall(\(([A-E])\))", re.compile(r"\(([A-E])\)").findall),
+    "yesno.last": (r"re.findall(\b(yes|no)\b)", re.compile(r"\b(yes|no)\b", re.IGNORECASE).findall),
+    "date.last": (r"re.findall(\d+/\d+/\d+)", re.compile(r"\d{1,2}/\d{1,2}/\d{4}").findall),
+    "text.exact": ("str.strip", str.strip),
+    "text.normalized": ("str.lower, str.split", lambda text: text.lower().split()),
+    "regex": ("re.findall of the same pattern", re.compile(PATTERN).findall),
+}
+TURNING_BACK = ["(a+)+b", "(?:a|a)*b", "(?:a|aa)*b"]
+
+
+def main() -> None:
+    """Prints the tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--megabytes", type=float, default=1.0)
+    size = int(parser.parse_args().megabytes * 1_000_000)
+    print(f"{'extractor':16} {'slowest junk':17} {'s/MB':>7}  {'baseline':32} {'s/MB':>7} {'ratio':>6}")
+    for kind, (name, baseline) in BASELINES.items():
+        spec = AnswerSpec(kind=kind, pattern=PATTERN if kind == "regex" else None)
+        seconds, junk = max(
+            (measure(lambda text, spec=spec: extract_answer(text, spec), make_junk(unit, size)), name)  # type: ignore[misc]
+            for name, unit in JUNK.items()
+        )
+        plain = measure(baseline, make_junk(JUNK[junk], size))
+        ratio = seconds / max(plain, 1e-6)
+        scale = size / 1_000_000
+        print(f"{kind:16} {junk:17} {seconds / scale:7.3f}  {name:32} {plain / scale:7.3f} {ratio:6.1f}")
+    print(f"\n{'pattern':16} {'ours, s/MB':>12} {'re, 24 letters':>16}")
+    for pattern in TURNING_BACK:
+        ours = measure(compile_regex(pattern).find_last, "a" * size)
+        theirs = measure(re.compile(pattern).findall, "a" * 24)
+        print(f"{pattern:16} {ours / (size / 1_000_000):12.3f} {theirs:16.3f}")
+
+
+def make_junk(unit: str, size: int) -> str:
+    """So many bytes of it."""
+    return unit * (size // len(unit.encode()))
+
+
+def measure(work: Work, text: str) -> float:
+    """CPU seconds, the better of two; the texts differ, since what was read last is remembered."""
+    times = []
+    for first in ("#", "%"):
+        own = first + text
+        start = time.process_time()
+        work(own)
+        times.append(time.process_time() - start)
+    return min(times)
+
+
+if __name__ == "__main__":
+    main()
