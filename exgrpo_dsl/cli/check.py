@@ -17,7 +17,9 @@ from exgrpo_dsl.cli.options import format_option, set_option
 @click.option(
     "--tokenizer", type=click.Path(path_type=Path), help="Folder of the student's tokenizer; with --rows."
 )
-@click.option("--rows", type=click.Path(path_type=Path), help="Raw rows of the data, JSON Lines; with --tokenizer.")
+@click.option(
+    "--rows", type=click.Path(path_type=Path), help="Raw rows of the data, JSON Lines; with --tokenizer."
+)
 @click.option("--probes", type=click.Path(path_type=Path), help="A run's probes.jsonl, to count probes too.")
 def check(
     specs: tuple[Path, ...],
@@ -61,21 +63,27 @@ def _check_with_tokenizer(
     overrides: tuple[str, ...],
 ) -> int:
     from exgrpo_compiler.diagnostics import has_errors
-    from exgrpo_dsl.api import check_file
+    from exgrpo_dsl.checking import CheckSession
+    from exgrpo_dsl.cli.quick import report_fine, show_notes
     from exgrpo_dsl.cli.show import merge_reports, show_diagnostics
+    from exgrpo_dsl.notes import UNMEASURED
     from exgrpo_dsl.token_checks import check_tokens
 
-    reports = []
-    for path in map(Path, paths):
-        found = check_file(path, overrides=overrides)
-        reports.append(found)
-        if not has_errors(found):
-            tokens = check_tokens(path, tokenizer, rows, probes_path=probes, overrides=overrides)
+    session = CheckSession()
+    reports, notes = [], []
+    for path in paths:
+        checked = session.check(path, overrides)
+        reports.append(checked.diagnostics)
+        notes += [note for note in checked.notes if note != UNMEASURED]
+        if not has_errors(checked.diagnostics):
+            tokens = check_tokens(Path(path), tokenizer, rows, probes_path=probes, overrides=overrides)
             reports.append(tokens.diagnostics)
-            for note in tokens.notes if format_ == "human" else ():
-                click.echo(f"note: {note}", err=True)
+            notes += tokens.notes
     merged = merge_reports(reports)
     show_diagnostics(merged, format_)
-    if not has_errors(merged) and format_ == "human":
-        click.echo(f"{len(paths)} {'spec is' if len(paths) == 1 else 'specs are'} fine.", err=True)
-    return 1 if has_errors(merged) else 0
+    if format_ != "human":
+        return 1 if has_errors(merged) else 0
+    if has_errors(merged):
+        show_notes(notes)
+        return 1
+    return report_fine(len(paths), notes)
