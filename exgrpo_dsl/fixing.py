@@ -1,6 +1,7 @@
 """Fixes of diagnostics applied to spec files, round after round until none is left.
 
-A file never ends with more errors than it had: a fix that would add one is left out.
+A file never ends with more errors than it had: a fix that would add one is left out. The one exception is what a syntax error hid:
+where a declaration can be read again, what else is wrong in it is found.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import NamedTuple
 
 from exgrpo_compiler.diagnostics import Diagnostic
 from exgrpo_compiler.fixes import apply_fixes, list_fixable
+from exgrpo_compiler.parse import parse_spec
 from exgrpo_compiler.source import Source
 from exgrpo_dsl.linting import lint_source
 from exgrpo_dsl.rewriting import SpecText
@@ -43,10 +45,10 @@ def fix_spec(spec: SpecText, *, is_unsafe: bool) -> Fixed:
         ]
         if not wanted:
             break
-        after = _try_fixes(source, wanted, _count_errors(found))
+        after = _try_fixes(source, wanted, _rank_errors(source, found))
         if after is None and len(wanted) > 1:
             wanted = wanted[:1]  # one of them is to blame: they are tried one at a time
-            after = _try_fixes(source, wanted, _count_errors(found))
+            after = _try_fixes(source, wanted, _rank_errors(source, found))
         if after is None:
             refused.add((wanted[0].id, wanted[0].message))
             continue
@@ -55,21 +57,29 @@ def fix_spec(spec: SpecText, *, is_unsafe: bool) -> Fixed:
     return Fixed(source, tuple(applied), found)
 
 
+class _Rank(NamedTuple):
+    """How bad a spec is: its syntax first, for that decides what else is found."""
+
+    num_syntax_errors: int
+    num_errors: int
+
+
 class _Tried(NamedTuple):
     source: Source
     diagnostics: tuple[Diagnostic, ...]
     used: tuple[Diagnostic, ...]
 
 
-def _try_fixes(source: Source, wanted: Sequence[Diagnostic], num_errors: int) -> _Tried | None:
+def _try_fixes(source: Source, wanted: Sequence[Diagnostic], rank: _Rank) -> _Tried | None:
     """The source with fixes applied, or None where it has more errors than before, or the same report again."""
     applied = apply_fixes(source, wanted)
     after = Source(source.name, applied.text, source.module)
     found = lint_source(after)
-    if applied.text == source.text or _count_errors(found) > num_errors:
+    if applied.text == source.text or _rank_errors(after, found) > rank:
         return None
     return _Tried(after, found, applied.diagnostics)
 
 
-def _count_errors(diagnostics: Sequence[Diagnostic]) -> int:
-    return sum(each.severity == "error" for each in diagnostics)
+def _rank_errors(source: Source, diagnostics: Sequence[Diagnostic]) -> _Rank:
+    parsed = parse_spec(source).diagnostics
+    return _Rank(*(sum(each.severity == "error" for each in found) for found in (parsed, diagnostics)))

@@ -188,3 +188,21 @@ def _build_commas(braces: Braces) -> tuple[Edit, ...]:
     pairs = zip(braces.members, braces.members[1:], strict=False)
     ends = [one.span.end for one, other in pairs if isinstance(one, Entry) and isinstance(other, Entry)]
     return tuple(Edit(Span(source, end, end), ",") for end in ends)
+
+
+def build_statements_fix(record: Record) -> Fix | None:
+    """A record's entries as the statements of a block: `=` for `:`, and `;` or a line break for `,`."""
+    source = record.span.source
+    edits: list[Edit] = []
+    ends = [*(entry.span.start for entry in record.entries[1:]), record.span.end - 1]
+    for entry, end in zip(record.entries, ends, strict=True):
+        colon = source.text.find(":", entry.key.span.end, entry.value.span.start)
+        after = source.text[entry.span.end : end]
+        if colon < 0 or "//" in source.text[entry.key.span.end : entry.value.span.start]:
+            return None
+        edits.append(Edit(Span(source, entry.key.span.end, colon + 1), " ="))
+        comma = after.partition("//")[0].find(",")
+        if comma >= 0:
+            place = Span(source, entry.span.end + comma, entry.span.end + comma + 1)
+            edits.append(Edit(place, "" if "\n" in after else ";"))
+    return Fix("write statements, `name = value`", tuple(edits), is_safe=True)

@@ -90,12 +90,13 @@ class _Reader:
             self.pending.append(token)
 
     def _read_token(self, token: Token) -> None:
-        if token.type in BROKEN:
+        is_unit = token.type in {"NAME", "BAD_OPERATOR"} and self._is_unit_apart(token)
+        if token.type in BROKEN and not is_unit:
             mended = self._mend(token)
             if mended is None:
                 return
             token = mended
-        elif token.type == "NAME" and self._is_unit_apart(token):
+        elif is_unit:
             number = self.tokens.pop()
             self.problems.append(_report_unit(self.source, number, token))
             text = f"{number}{token}"
@@ -122,7 +123,10 @@ class _Reader:
             return False
         between = self.source.text[self.tokens[-1].end : token.start]
         is_bare = not self.tokens[-1].text.endswith(tuple(UNITS))
-        return bool(between) and not between.strip(" \t") and is_bare
+        # A `%` between two operands is meant as the remainder.
+        following = self.source.text[token.end :].lstrip(" \t")[:1]
+        is_last = token.text != "%" or following in {"", "\r", "\n", ",", ";", ")", "}", "]", "/"}
+        return bool(between) and not between.strip(" \t") and is_bare and is_last
 
 
 def _place_tokens(source: Source, scanned: Iterable[Scanned]) -> Iterator[Token]:

@@ -8,6 +8,7 @@ from typing import Any
 from exgrpo_artifact.manifest import EnvRef, Limits, Lora, Model, Price, Sampling, Scratch
 from exgrpo_artifact.record import get_fields
 from exgrpo_compiler.ast import Assign, Block, Call, Configured, Decl, Expr, GroupBlock, Name, Record, Ref
+from exgrpo_compiler.braces import build_statements_fix
 from exgrpo_compiler.builtins import BLOCKS_OF_MODEL, MODEL_ARGUMENTS, MODEL_SETTINGS, Setting
 from exgrpo_compiler.check.arguments import bind_arguments
 from exgrpo_compiler.check.constants import Env, read_constant, read_setting
@@ -30,6 +31,7 @@ def check_model(context: Context, decl: Decl) -> CheckedModel | None:
             decl.value.span,
             "A model's settings are statements: `name = value`.",
             hint="write = for :",
+            fix=build_statements_fix(decl.value),
         )
         return None
     if kind is None:
