@@ -18,7 +18,9 @@ from exgrpo_artifact.storage import MANIFEST
 from exgrpo_artifact.validation import validate_json
 from exgrpo_compiler.diagnostics import Diagnostic
 from exgrpo_compiler.ir import CheckedProgram, CheckedTask
+from exgrpo_compiler.parse import parse_spec
 from exgrpo_compiler.problems import Problems
+from exgrpo_compiler.silences import drop_silenced
 from exgrpo_compiler.source import Span
 from exgrpo_dsl.api import compile_file
 from exgrpo_dsl.errors import UsageError
@@ -93,7 +95,13 @@ def check_tokens(
         student = manifest.models[manifest.student]
         limit = student.scratch.context if student.scratch is not None else context
         notes += _check_budget(problems, spans, manifest, measure, limit)
-    return TokenReport(problems.found, tuple(notes))
+    return TokenReport(_drop_silenced(problems.found), tuple(notes))
+
+
+def _drop_silenced(found: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:
+    sources = {each.span.source.name: each.span.source for each in found}
+    parsed = (parse_spec(source).value for source in sources.values())
+    return drop_silenced([spec for spec in parsed if spec is not None], found)
 
 
 def load_tokenizer(path: Path) -> Any:

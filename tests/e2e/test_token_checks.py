@@ -90,6 +90,12 @@ def test_some_rows_that_do_not_fit_are_a_warning(sums: Path, tokenizers: Path, t
     called = call_exgrpo("check", sums, "--tokenizer", folder, "--rows", "mixed.jsonl", cwd=tmp_path)
     assert called.code == 0
     assert "warning[prompt-budget]: 1 of 7 rows do not fit" in called.err
+    silence = "  // allow: prompt-budget -- such rows are left out\n"
+    sums.write_text(sums.read_text("utf-8").replace("  stage ", f"{silence}  stage "), "utf-8")
+    called = call_exgrpo("check", sums, "--tokenizer", folder, "--rows", "mixed.jsonl", cwd=tmp_path)
+    assert called.code == 0
+    assert "[prompt-budget]" not in called.err
+    assert "unused-silence" not in called.err
 
 
 def test_the_tokenizer_tells_the_context_where_no_config_does(
