@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from exgrpo_compiler.diagnostics import Diagnostic
+from exgrpo_compiler.diagnostics import Diagnostic, has_errors
+from exgrpo_compiler.lint.program import lint_program
 from exgrpo_compiler.parse import parse_spec
 from exgrpo_compiler.pipeline import check_spec
 from exgrpo_compiler.source import Source
@@ -27,7 +28,15 @@ def run_check(source: Source, files: Mapping[str, Source]) -> Sequence[Diagnosti
     return check_spec(source, lambda target, _: known.get(target.removeprefix("./"))).diagnostics
 
 
-STAGES: dict[str, Stage] = {"parse": run_parse, "check": run_check}
+def run_lint(source: Source, files: Mapping[str, Source]) -> Sequence[Diagnostic]:
+    checked = check_spec(source, lambda target, _: files.get(target.removeprefix("./")))
+    parsed = parse_spec(source).value
+    if checked.value is None or parsed is None or has_errors(checked.diagnostics):
+        return checked.diagnostics
+    return (*checked.diagnostics, *lint_program(parsed, checked.value.program))
+
+
+STAGES: dict[str, Stage] = {"parse": run_parse, "check": run_check, "lint": run_lint}
 
 
 def find_cases() -> list[Case]:
