@@ -115,7 +115,7 @@ def _ramp(_: Call, args: Sequence[Interval]) -> Result:
     def rise(value: float) -> float:
         if math.isinf(value):
             return 1.0 if (value > 0) == (last > first) else 0.0
-        return min(max((value - first) / (last - first), 0.0), 1.0)
+        return float(min(max((value - first) / (last - first), 0.0), 1.0))
 
     if x.values is not None:
         return Result(make_set(map(rise, x.values)), _refuses(args))
