@@ -52,11 +52,11 @@ def check_item(
         given[entry.key.text] = _read_value(context, entry.value, type_, f"`{entry.key.text}`")
     missing = sorted(needed - set(given))
     if missing and len(context.problems) == before:
-        names = ", ".join(f"`{name}`" for name in missing)
+        shown = ", ".join(f"`{name}`" for name in missing)
         context.problems.error(
             "missing-key",
             expr.span if expr is not None else span,
-            f"The reward reads {names} of the row, and this test does not give it.",
+            f"The reward reads {shown} of the row, and this test does not give it.",
             hint=f"write item = {{ {missing[0]}: … }}",
         )
     return given if len(context.problems) == before else None
@@ -277,7 +277,8 @@ class _Reader:
         constant = read_constant(self.context, expr)
         if constant is None:
             return None
-        rubric = self.context.known.get(call.params.get("rubric"))
+        named = call.params.get("rubric")
+        rubric = self.context.known.get(named) if named is not None else None
         if isinstance(rubric, CheckedRubric):
             low, high = rubric.scale
             setting = Setting(f"{name}", "number", low=low, high=high)

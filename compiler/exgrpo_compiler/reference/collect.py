@@ -162,8 +162,8 @@ def _describe_value(checked: CheckedProgram, key: Key, value: Any) -> _Facts:
             plain = to_plain(value.model if isinstance(value, CheckedModel) else value.spec)
             return (), (Table("Settings", ("name", "value"), tuple(_flatten(plain))),), None
         case CheckedTask():
-            rows = tuple((stage.name, stage.kind, _quote(stage.span)) for stage in value.stages)
-            return (), (Table("Stages", ("name", "kind", ""), rows),), None
+            stages = tuple((stage.name, str(stage.kind), _quote(stage.span)) for stage in value.stages)
+            return (), (Table("Stages", ("name", "kind", ""), stages),), None
     return (), (), None
 
 
