@@ -43,6 +43,12 @@ def test_every_diagnostic_has_a_page_and_every_page_a_diagnostic() -> None:
     assert sorted(set(list_ids()) - raised) == [], "these are never reported"
 
 
+def test_every_diagnostic_has_a_golden_case_unless_it_takes_a_command_to_see_it() -> None:
+    golden = "\n".join(path.read_text("utf-8") for path in (ROOT / "tests" / "golden").rglob("*.md"))
+    shown = set(re.findall(r"^(?:error|warning)\[([a-z0-9-]+)\]", golden, re.MULTILINE))
+    assert [id_ for id_ in list_ids() if id_ not in shown and not get_page(id_).example.commands] == []
+
+
 @pytest.mark.parametrize("id_", list_ids())
 def test_the_example_gives_the_diagnostic(id_: str, tmp_path: Path) -> None:
     page = get_page(id_)
