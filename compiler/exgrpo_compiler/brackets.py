@@ -27,31 +27,36 @@ def match_brackets(tokens: Sequence[Token]) -> Brackets:
     enclosing: list[int | None] = []
     partner: dict[int, int] = {}
     stack: list[int] = []
+    depths: dict[str, list[int]] = {opener: [] for opener in OPENERS}
     for index, token in enumerate(tokens):
         enclosing.append(stack[-1] if stack else None)
         if token.type in OPENERS:
+            depths[token.type].append(len(stack))
             stack.append(index)
         elif token.type in CLOSERS:
-            depth = _find_opener(tokens, stack, index)
+            depth = _find_opener(tokens, stack, depths, index)
             if depth is not None:
                 partner[stack[depth]] = index
                 enclosing[-1] = stack[depth]
                 del stack[depth:]
+                for each in depths.values():
+                    while each and each[-1] >= depth:
+                        each.pop()
     return Brackets(tuple(enclosing), partner)
 
 
-def _find_opener(tokens: Sequence[Token], stack: Sequence[int], index: int) -> int | None:
+def _find_opener(
+    tokens: Sequence[Token], stack: Sequence[int], depths: dict[str, list[int]], index: int
+) -> int | None:
     """Position in the stack of the bracket that the closing token `index` closes."""
     closer = tokens[index]
-    for depth in range(len(stack) - 1, -1, -1):
-        opener = tokens[stack[depth]]
-        if opener.type == CLOSERS[closer.type]:
-            return depth
-        is_passable = (
-            opener.type != "LEFT_BRACE" if closer.type == "RIGHT_BRACE" else opener.line == closer.line
-        )
-        if not is_passable:
-            return None
+    candidates = depths[CLOSERS[closer.type]]
+    if not candidates:
+        return None
+    depth = candidates[-1]
+    is_innermost = depth + 1 == len(stack)
+    if is_innermost or closer.type == "RIGHT_BRACE" or tokens[stack[depth + 1]].line == closer.line:
+        return depth
     return None
 
 

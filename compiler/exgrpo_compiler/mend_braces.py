@@ -36,46 +36,60 @@ def mend_braces(source: Source, tokens: Sequence[Token]) -> Mended:
         return Mended(tuple(tokens), ())
     mended: list[Token] = []
     problems: list[Diagnostic] = []
-    stack: list[_Open] = []
+    stack = _Stack()
     indent = 1
     for index, token in enumerate(tokens):
         is_first = is_first_on_line(tokens, index)
         indent = token.column if is_first else indent
-        while missing > 0 and (_is_closed_over(stack, token) or (is_first and _is_past_end(stack, token))):
+        while missing > 0 and (stack.is_closed_over(token) or (is_first and _is_past_end(stack.open, token))):
             problems.append(_report_missing(source, stack.pop().token, mended[-1]))
             mended.append(make_token("RIGHT_BRACE", "}", mended[-1]))
             missing -= 1
         if token.type in OPENERS:
-            stack.append(_Open(token, indent))
+            stack.push(_Open(token, indent))
         elif token.type in CLOSERS:
-            _close(stack, token)
+            stack.close(token)
         mended.append(token)
-    still_open = [each.token for each in stack if each.token.type == "LEFT_BRACE"]
+    still_open = [each.token for each in stack.open if each.token.type == "LEFT_BRACE"]
     if still_open:
         problems.append(_report_missing(source, still_open[-1], mended[-1], len(still_open)))
         mended.extend(make_token("RIGHT_BRACE", "}", mended[-1]) for _ in still_open)
     return Mended(tuple(mended), tuple(problems))
 
 
-def _close(stack: list[_Open], token: Token) -> None:
-    """Takes off the bracket that a token closes; a `}` takes unclosed `(` and `[` with it."""
-    at = len(stack) - 1
-    while at >= 0 and token.type == "RIGHT_BRACE" and stack[at].token.type != "LEFT_BRACE":
-        at -= 1
-    if at >= 0 and stack[at].token.type == CLOSERS[token.type]:
-        del stack[at:]
+class _Stack:
+    """Open brackets; for each kind it is known where the innermost one is."""
 
+    def __init__(self) -> None:
+        self.open: list[_Open] = []
+        self.depths: dict[str, list[int]] = {opener: [] for opener in OPENERS}
 
-def _is_closed_over(stack: Sequence[_Open], token: Token) -> bool:
-    """Whether a `)` or `]` would close a bracket around the innermost, still open `{`."""
-    if (
-        token.type not in {"RIGHT_PAREN", "RIGHT_BRACKET"}
-        or not stack
-        or stack[-1].token.type != "LEFT_BRACE"
-    ):
-        return False
-    around = next((each for each in reversed(stack) if each.token.type != "LEFT_BRACE"), None)
-    return around is not None and around.token.type == CLOSERS[token.type]
+    def push(self, bracket: _Open) -> None:
+        self.depths[bracket.token.type].append(len(self.open))
+        self.open.append(bracket)
+
+    def pop(self) -> _Open:
+        self.depths[self.open[-1].token.type].pop()
+        return self.open.pop()
+
+    def close(self, token: Token) -> None:
+        """Takes off the bracket that a token closes; a `}` takes unclosed `(` and `[` with it."""
+        candidates = self.depths[CLOSERS[token.type]]
+        if not candidates or (token.type != "RIGHT_BRACE" and candidates[-1] + 1 != len(self.open)):
+            return
+        depth = candidates[-1]
+        while len(self.open) > depth:
+            self.pop()
+
+    def is_closed_over(self, token: Token) -> bool:
+        """Whether a `)` or `]` would close a bracket around the innermost, still open `{`."""
+        if token.type not in ("RIGHT_PAREN", "RIGHT_BRACKET") or not self.open:
+            return False
+        if self.open[-1].token.type != "LEFT_BRACE":
+            return False
+        parens, brackets = (self.depths[opener] for opener in ("LEFT_PAREN", "LEFT_BRACKET"))
+        around = max((*parens[-1:], *brackets[-1:]), default=None)
+        return around is not None and self.open[around].token.type == CLOSERS[token.type]
 
 
 def _is_past_end(stack: Sequence[_Open], token: Token) -> bool:

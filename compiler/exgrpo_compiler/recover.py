@@ -6,6 +6,7 @@ whole is kept, a broken one is dropped, and parsing goes on at the next line tha
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -77,7 +78,9 @@ class _PieceParser:
     ) -> None:
         self.source = source
         self.start = start
-        self.reported = reported
+        self.reported_starts = sorted(
+            problem.span.start for problem in reported if problem.severity == "error"
+        )
         self.is_end_of_file = is_end_of_file
         self.diagnostics: list[Diagnostic] = []
         self.lost_names: set[str] = set()
@@ -91,7 +94,11 @@ class _PieceParser:
         self.tokens = tokens
         self.stack = ParserStack(self.start)
         self.brackets = match_brackets(tokens)
+        self.owners = self._find_owners()
         self.index_of = {id(token): index for index, token in enumerate(tokens)}
+        self.starts = [token.start for token in tokens]
+        types = [token.type for token in tokens]
+        self.lacks_brace = types.count("RIGHT_BRACE") > types.count("LEFT_BRACE")
 
     def parse(self) -> ParsedPiece:
         """Feeds every token, going on after each mistake."""
@@ -143,16 +150,14 @@ class _PieceParser:
         if start is None or resume == 0:
             return
         end = get_end(self.tokens[resume - 1])
-        dropped = (token for token in self.tokens if start <= get_start(token) < end)
+        dropped = self.tokens[bisect_left(self.starts, start) : bisect_left(self.starts, end)]
         self.lost_names.update(token.text for token in dropped if token.type in NAMES)
 
     def _insert_brace(self, index: int, accepts: frozenset[str]) -> bool:
         """Begins again with a `{` where one is missing, if the piece has a `}` too many and no other mistake."""
-        types = [token.type for token in self.tokens]
-        is_missing = types.count("RIGHT_BRACE") > types.count("LEFT_BRACE")
-        if self.has_inserted or not is_missing or "LEFT_BRACE" not in accepts or "NUMBER" in accepts:
+        if self.has_inserted or not self.lacks_brace or "LEFT_BRACE" not in accepts or "NUMBER" in accepts:
             return False
-        is_after_label = types[index] in {"EQUALS", "COLON"} and accepts == {"LEFT_BRACE"}
+        is_after_label = self.tokens[index].type in {"EQUALS", "COLON"} and accepts == {"LEFT_BRACE"}
         at = index - 1 if is_after_label else index
         if at < 1 or len(self.diagnostics) > 1:
             return False
@@ -184,7 +189,7 @@ class _PieceParser:
         for at in range(max(index, self.last_resume + 1), len(self.tokens)):
             if at == closer:
                 return at
-            if self._find_owner(at) != block:
+            if self.owners[at] != block:
                 continue
             if self.tokens[at].type == "SEMICOLON":
                 return at
@@ -192,16 +197,15 @@ class _PieceParser:
                 return at
         return len(self.tokens)
 
-    def _find_owner(self, at: int) -> int | None:
-        """The innermost bracket around a token, not counting those that are never closed, except blocks."""
-        owner = self.brackets.enclosing[at]
-        while (
-            owner is not None
-            and owner not in self.brackets.partner
-            and self.tokens[owner].type != "LEFT_BRACE"
-        ):
-            owner = self.brackets.enclosing[owner]
-        return owner
+    def _find_owners(self) -> list[int | None]:
+        """For each token the innermost bracket around it, not counting those that are never closed, except blocks."""
+        owners: list[int | None] = []
+        for owner in self.brackets.enclosing:
+            is_counted = (
+                owner is None or owner in self.brackets.partner or self.tokens[owner].type == "LEFT_BRACE"
+            )
+            owners.append(owner if is_counted or owner is None else owners[owner])
+        return owners
 
     def _starts_statement(self, at: int) -> bool:
         token = self.tokens[at]
@@ -242,6 +246,5 @@ class _PieceParser:
         previous = self.tokens[max(0, index - 1)]
         start = self.source.line_starts[(previous.line) - 1]
         end = get_end(self.tokens[min(index, len(self.tokens) - 1)])
-        return any(
-            problem.severity == "error" and start <= problem.span.start <= end for problem in self.reported
-        )
+        at = bisect_left(self.reported_starts, start)
+        return at < len(self.reported_starts) and self.reported_starts[at] <= end
