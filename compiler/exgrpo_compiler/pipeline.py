@@ -58,7 +58,8 @@ def check_spec(
     diagnostics = _merge(
         resolved.diagnostics, changed.diagnostics, checked.diagnostics, secrets, variants, proved.diagnostics
     )
-    reported = apply_silences([module.spec for module in resolved.value.modules.values()], diagnostics)
+    specs = [module.spec for module in resolved.value.modules.values()]
+    reported = apply_silences(specs, diagnostics, is_overridden=bool(overrides))
     return Outcome(CheckedSpec(checked.value, tuple(overrides), turned_off, proved.notes), reported)
 
 

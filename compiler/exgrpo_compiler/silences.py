@@ -60,12 +60,15 @@ def apply_lint_silences(spec: SpecFile, lints: Sequence[Diagnostic]) -> tuple[Di
     return (*drop_silenced([spec], lints), *problems.found)
 
 
-def apply_silences(specs: Sequence[SpecFile], diagnostics: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:
+def apply_silences(
+    specs: Sequence[SpecFile], diagnostics: Sequence[Diagnostic], *, is_overridden: bool = False
+) -> tuple[Diagnostic, ...]:
     """The diagnostics without those that are silenced where they stand, and what is wrong with the silences.
 
     Args:
         specs: every file of the compilation, the one that is checked first.
         diagnostics: what was found in all of them.
+        is_overridden: values were changed from outside; a silence that the spec needs as it stands may then have no use.
     """
     problems = Problems()
     silences = _read_silences(specs, problems)
@@ -80,7 +83,7 @@ def apply_silences(specs: Sequence[SpecFile], diagnostics: Sequence[Diagnostic])
             _report_silenced_error(silence, diagnostic, problems)
         if not here or diagnostic.severity == "error":
             kept.append(diagnostic)
-    if _is_fully_checked(specs[0], diagnostics):
+    if not is_overridden and _is_fully_checked(specs[0], diagnostics):
         for silence in silences:
             is_expected = silence.span.source.name == specs[0].source.name and silence.id not in ON_REQUEST
             if is_expected and silence not in used:

@@ -130,6 +130,7 @@ def test_an_unused_silence_is_reported_once_everything_has_run() -> None:
     comment = "// allow: continued-line -- r\n"
     assert [each.id for each in check("exg 1\n" + comment + TASK)] == ["unused-silence"]
     assert [each.id for each in check("exg 1\n" + comment + "const a = 1\n")] == []
+    assert check("exg 1\n" + comment + TASK, "warmup.epochs=2") == ()
     with_error = check("exg 1\n" + comment + TASK.replace("lr: 1e-3", "lrr: 1e-3"))
     assert "unused-silence" not in [each.id for each in with_error]
 
