@@ -30,6 +30,10 @@ check: $(VENV)/.dev ## lint, format, types, import layers
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python scripts/build_tables.py --check
+
+tables: $(VENV)/.dev ## build the parser's tables anew from its grammar
+	$(BIN)/python scripts/build_tables.py
 
 golden: $(VENV)/.dev ## rewrite the expected diagnostics of tests/golden; read the diff before you commit it
 	UPDATE_GOLDEN=1 $(PYTEST) tests/test_golden.py
