@@ -66,11 +66,14 @@ def find_dead_parts(
     found: list[DeadPart] = []
     removed: list[Part] = []
     for parts in iterate_parts(Part(model.anatomy.graph.result), nodes):
-        for part in sorted(parts, key=lambda one: _is_score(one, score, model.anatomy)):
-            if any(_covers(gone, part, nodes) for gone in removed) or _is_literal(part, nodes):
+        candidates = [part for part in parts if not _is_literal(part, nodes)]
+        rises = {part: _follow_score(part, score, scenes, source) for part in candidates}
+        for part in sorted(candidates, key=lambda one: rises[one]):
+            if any(_covers(gone, part, nodes) for gone in removed):
                 continue
             verdict = _judge(part, removed, scenes, source, sampling, baseline)
-            if verdict is not None:
+            # What rises with the score is what the rest takes away or turns round, not the other way about.
+            if verdict is not None and (verdict[0] == "dead" or not rises[part]):
                 found.append(DeadPart(part.node, *verdict))
                 removed.append(part)
                 if verdict[0] != "dead":
@@ -78,11 +81,24 @@ def find_dead_parts(
     return found
 
 
-def _is_score(part: Part, score: str | None, anatomy: Anatomy) -> bool:
-    below = anatomy.below
-    return (
-        score is not None and part.node in below and below[part.node] == below.get(score) and not part.guards
-    )
+def _follow_score(part: Part, score: str | None, scenes: list[Scene], source: Iterator[Scene]) -> int:
+    """Whether the part says what the score says: 2 for the score itself, 1 where it rises with it, else 0."""
+    if score is None:
+        return 0
+    if part.node == score and not part.guards:
+        return 2
+    for scene in _replay(scenes, source):
+        values = compute_part(part, scene.columns, scene.bound)
+        scores = scene.bound.spread(scene.columns[score])
+        rows = [
+            (float(one), value)
+            for one, value, count in zip(scores, values, scene.counts, strict=True)
+            if count and value is not None and _is_number(one)
+        ]
+        if len({one for one, _ in rows}) > 1:
+            mean = sum(one for one, _ in rows) / len(rows)
+            return int(sum((one - mean) * value for one, value in rows) > TOLERANCE)
+    return 0
 
 
 def _is_literal(part: Part, nodes: Mapping[str, Node]) -> bool:
@@ -109,7 +125,7 @@ def _judge(
     sampling: Sampling,
     baseline: str,
 ) -> tuple[Effect, float] | None:
-    """What the part does in all groups alike; None where it changes some group, or is the same number everywhere."""
+    """What the part does in all groups alike; None where it changes some group, or where only samples say that it is constant."""
     slopes: list[float] = []
     seen: set[float] = set()
     for scene in _replay(scenes, source):
@@ -118,12 +134,19 @@ def _judge(
             return None
         if slope is not None:
             slopes.append(slope)
-    if not slopes or (len(seen) == 1 and all(abs(slope) < TOLERANCE for slope in slopes)):
+    if not slopes or (len(seen) == 1 and not _is_known_whole(part, scenes[0].bound.model.anatomy)):
         return None
     if all(slope > -1 + TOLERANCE for slope in slopes):
         return "dead", slopes[-1]
     erased = next((slope for slope in slopes if abs(slope + 1) <= TOLERANCE), None)
     return ("erased", erased) if erased is not None else ("reversed", min(slopes))
+
+
+def _is_known_whole(part: Part, anatomy: Anatomy) -> bool:
+    """Whether all that the part reads was tried with every value that it can have."""
+    ids = (part.node, *part.factors, *part.divisors, *(guard for guard, _ in part.guards))
+    read = frozenset[str]().union(*(anatomy.below.get(id_, frozenset()) for id_ in ids))
+    return all(atom.is_finite for atom in anatomy.atoms if atom.id in read)
 
 
 def _compare_scene(
