@@ -219,6 +219,23 @@ def _describe_graph() -> Schema:
     return _object({"pipeline": _maybe(diagram), "rewards": _list(reward)})
 
 
+def _describe_stress() -> Schema:
+    paid = _object(
+        {
+            "family": _TEXT,
+            "text": _TEXT,
+            "scenario": _TEXT,
+            "total": _MAYBE_NUMBER,
+            "right": _MAYBE_NUMBER,
+            "wrong": _MAYBE_NUMBER,
+            "hack": _BOOL,
+        }
+    )
+    return _list(
+        _object({"reward": _TEXT, "rows": _COUNT, "attacks": _COUNT, "hackable": _BOOL, "paid": _list(paid)})
+    )
+
+
 # --- runs ---------------------------------------------------------------------------------------------------
 
 
@@ -276,6 +293,7 @@ SCHEMAS: Final[Mapping[str, Entry]] = {
     "test": Entry("`test --format json`.", _describe_test),
     "preview": Entry("`preview --format json`.", _describe_preview),
     "graph": Entry("`graph --format json`.", _describe_graph),
+    "stress": Entry("`stress --format json`.", _describe_stress),
     "run": Entry("run.json of a run directory.", _describe_run),
     "result": Entry("result.json of a run directory.", _describe_result),
     "metrics": Entry("A line of metrics.jsonl of a run directory.", _describe_metrics),

@@ -330,6 +330,14 @@ def test_diagnostics_and_pages_fit_their_schemas(tmp_path: Path) -> None:
         validate("explain", json.loads(line))
 
 
+@pytest.mark.parametrize("spec", [GSM8K, LESSONS], ids=["gsm8k", "lessons"])
+def test_what_stress_finds_fits_its_schema(spec: Path, tmp_path: Path) -> None:
+    called = call_exgrpo("stress", spec, "--format", "json", cwd=tmp_path)
+    shown = json.loads(called.out)
+    assert shown[0]["paid"]
+    validate("stress", shown)
+
+
 def test_files_of_a_run_fit_their_schemas(tmp_path: Path) -> None:
     from tests.support.report_run import make_run
 
