@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix, Label, find_closest, suggest_name
 from exgrpo_compiler.source import Span
 
-_LEAST_SAFE = 4
+LEAST_SAFE = 4
 """Characters of a name from which on a single slip tells what was meant: `p1` and `p2` are one apart."""
 
 
@@ -88,7 +88,7 @@ def suggest_fix(span: Span, name: str, known: Iterable[str]) -> Fix | None:
     if closest is None:
         return None
     slips = [one for one in names if is_one_slip(name, one)]
-    is_safe = slips == [closest] and len(name) >= _LEAST_SAFE
+    is_safe = slips == [closest] and len(name) >= LEAST_SAFE
     return Fix(f"write `{closest}`", (Edit(span, closest),), is_safe=is_safe)
 
 

@@ -12,7 +12,7 @@ from exgrpo_compiler.builtins import LOOP_TYPE
 from exgrpo_compiler.diagnostics import find_closest, suggest_name
 from exgrpo_compiler.problems import list_names, start_sentence
 from exgrpo_compiler.template_filters import check_declassify, check_filter
-from exgrpo_compiler.template_findings import Finding, Remedy, Replacement
+from exgrpo_compiler.template_findings import Finding, Remedy, Replacement, suggest_word
 from exgrpo_compiler.template_nodes import (
     Assigned,
     Chosen,
@@ -258,9 +258,8 @@ class TemplateChecker:
             self._read |= meaning.places
             return meaning.type
         latex = find_latex(self.text, node.start)
-        closest = find_closest(node.name, scope)
         hint = suggest_name(node.name, scope) or list_names(scope, "it sees") or "it has no parameters"
-        remedy = _replace_word(node.start, node.end, closest)
+        remedy = suggest_word(node.start, node.name, scope)
         if any(name == node.name for name, _, _ in self._bound.values()):
             hint = f"`{node.name}` is given a value in one branch or loop only; give it one before that"
             remedy = None
@@ -292,10 +291,9 @@ class TemplateChecker:
             return None
         type_ = base.get_field(node.name)
         if type_ is None:
-            closest = find_closest(node.name, base.field_names)
             hint = suggest_name(node.name, base.field_names) or list_names(base.field_names, "its fields are")
             message = f"{start_sentence(base.title)} has no field `{node.name}`."
-            remedy = _replace_word(node.at, node.at + length, closest)
+            remedy = suggest_word(node.at, node.name, base.field_names)
             self.findings.append(Finding("unknown-field", node.at, length, message, hint, remedy))
         return type_
 
@@ -325,7 +323,8 @@ class TemplateChecker:
             return True
         hint = suggest_name(other.value, type_.options) or list_names(type_.options, "the options are")
         closest = find_closest(other.value, type_.options)
-        remedy = _replace_word(other.start, other.end, f'"{closest}"' if closest else None)
+        edit = Replacement(other.start, other.end - other.start, f"'{closest}'")
+        remedy = Remedy(f"write `{closest}`", (edit,)) if closest is not None else None
         self.findings.append(
             Finding(
                 "unknown-option",
@@ -361,12 +360,6 @@ class TemplateChecker:
 
 def _get_sum_type(sign: str, types: Sequence[Type]) -> Type:
     return INT if sign != "/" and all(type_.kind == "int" for type_ in types) else NUMBER
-
-
-def _replace_word(start: int, end: int, text: str | None) -> Remedy | None:
-    if text is None:
-        return None
-    return Remedy(f"write `{text}`", (Replacement(start, end - start, text),))
 
 
 def _get_constant_type(value: str | int | float | bool) -> Type:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from exgrpo_compiler.builtins import FILTERS, PLANNED, Param
-from exgrpo_compiler.diagnostics import find_closest, suggest_name
+from exgrpo_compiler.diagnostics import suggest_name
 from exgrpo_compiler.problems import list_names
-from exgrpo_compiler.template_findings import Finding, Remedy, Replacement
+from exgrpo_compiler.template_findings import Finding, suggest_word
 from exgrpo_compiler.template_nodes import Argument, Constant, Declassified, Filtered
 from exgrpo_compiler.value_types import Type, fits, name_type
 
@@ -55,13 +55,11 @@ def check_filter(checker: TemplateChecker, node: Filtered, scope: Scope) -> Type
 
 def _report_unknown(checker: TemplateChecker, node: Filtered) -> None:
     if node.name in PLANNED:
-        message, hint, closest = f"`{node.name}` is not implemented in this version.", None, None
+        message, hint = f"`{node.name}` is not implemented in this version.", None
     else:
         message = f"There is no filter `{node.name}`."
         hint = suggest_name(node.name, FILTERS) or list_names(FILTERS, "the filters are", limit=20)
-        closest = find_closest(node.name, FILTERS)
-    edits = (Replacement(node.at, len(node.name), closest or ""),)
-    remedy = Remedy(f"write `{closest}`", edits) if closest else None
+    remedy = suggest_word(node.at, node.name, FILTERS)
     checker.findings.append(Finding("unknown-filter", node.at, len(node.name), message, hint, remedy))
 
 

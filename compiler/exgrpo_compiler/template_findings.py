@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
 from exgrpo_artifact.record import Record
+from exgrpo_compiler.diagnostics import find_closest
+from exgrpo_compiler.problems import LEAST_SAFE, is_one_slip
 
 
 class Replacement(NamedTuple):
@@ -20,6 +23,17 @@ class Remedy(NamedTuple):
 
     title: str
     edits: tuple[Replacement, ...]
+    is_safe: bool = False
+
+
+def suggest_word(start: int, name: str, known: Iterable[str]) -> Remedy | None:
+    """The closest known name in place of the one at `start`, as `suggest_fix` does in a source."""
+    names = set(known)
+    closest = find_closest(name, names)
+    if closest is None:
+        return None
+    is_safe = len(name) >= LEAST_SAFE and [one for one in names if is_one_slip(name, one)] == [closest]
+    return Remedy(f"write `{closest}`", (Replacement(start, len(name), closest),), is_safe)
 
 
 class Finding(Record):

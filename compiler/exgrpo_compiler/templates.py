@@ -38,7 +38,7 @@ def _place(finding: Finding, text: Text, what: str) -> Diagnostic:
         edits = tuple(
             Edit(make_span(text, edit.start, edit.length), edit.text) for edit in finding.remedy.edits
         )
-        fix = Fix(finding.remedy.title, edits)
+        fix = Fix(finding.remedy.title, edits, finding.remedy.is_safe)
     message = f"{finding.message} in {what}." if finding.is_placed else finding.message
     severity: Severity = "warning" if finding.is_warning else "error"
     return Diagnostic(

@@ -83,7 +83,7 @@ CASES = {
     "fraction": (
         make_stage("grpo(lesson, reward: score, steps: 1, group: { full: 2.5, partial: 2 })"),
         "type-mismatch",
-        GENERAL_HINTS["type-mismatch"],
+        "write 2 or 3",
     ),
     "unit apart": (make_stage(f"{GROUP}, max_new: 200 tok)"), "syntax-error", "write `200tok`"),
     "unit apart in a block": (

@@ -196,3 +196,10 @@ def test_a_declaration_of_an_imported_file_can_be_set() -> None:
 
 def test_one_wrong_override_does_not_hide_another() -> None:
     assert find_ids(GSM8K, "train.stepz=1", "train.lr=-1") == ["unknown-path", "invalid-value"]
+
+
+def test_the_same_place_set_twice_is_an_error_that_shows_both() -> None:
+    (found,) = check(GSM8K, "train.steps=20", "gsm8k_exgrpo.train.steps=30")
+    assert (found.id, found.message) == ("bad-override", "`gsm8k_exgrpo.train.steps` is set twice.")
+    (label,) = found.labels
+    assert label.span.source.text == "train.steps=20"

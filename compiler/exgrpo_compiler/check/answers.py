@@ -13,7 +13,7 @@ from exgrpo_compiler.check.forms import sort_statements
 from exgrpo_compiler.check.type_names import read_type
 from exgrpo_compiler.diagnostics import suggest_name
 from exgrpo_compiler.ir import CheckedAnswer
-from exgrpo_compiler.problems import list_names
+from exgrpo_compiler.problems import list_names, suggest_fix
 from exgrpo_compiler.source import Span
 from exgrpo_compiler.value_types import Type, to_field_type
 
@@ -92,6 +92,7 @@ def _find_answer(context: Context, type_: TypeExpr, name: str, span: Span) -> An
             span,
             f"There is no answer type `{name}`.",
             hint=suggest_name(name, known) or list_names(known, "the answer types are"),
+            fix=suggest_fix(span, name, known),
         )
         return None
     key = find_type_name(context, type_, ("answer",), "the type of an assistant turn")

@@ -109,8 +109,23 @@ def check_filter_call(scope: Scope, name: str, arguments: tuple[Argument, ...], 
         texts = Typed("list", (texts,), {}, list_of(TEXT), texts.level, texts.span)
     if not verify_type(scope, texts, list_of(TEXT), "`texts` of `agrees`"):
         return None
+    shown = next((text for text in texts.args if _is_same(text, gold)), None)
+    if shown is not None:
+        written = gold.span.source.text[gold.span.start : gold.span.end]
+        scope.context.problems.error(
+            "invalid-value",
+            shown.span,
+            f"`agrees` asks whether the model reaches `{written}`, and this shows it to the model.",
+            hint="show it the probe, and the question: [probe.question, item.question]",
+        )
+        return None
     params = {"fn": name, "model": model, "answer": AnswerOf(gold.type)}
     return Typed("call", (texts, gold), params, BOOL, "const", span)
+
+
+def _is_same(left: Typed, right: Typed) -> bool:
+    """Whether both are the same field."""
+    return left.op == right.op and left.op in ("item", "probe") and left.params == right.params
 
 
 def check_judge(scope: Scope, name: str, arguments: tuple[Argument, ...], span: Span) -> Typed | None:

@@ -17,7 +17,7 @@ from exgrpo_compiler.check.params import BoundParam, bind_params, require_param
 from exgrpo_compiler.check.scope import Meaning, RecordName, RolloutName, Scope
 from exgrpo_compiler.diagnostics import Label, suggest_name
 from exgrpo_compiler.ir import CheckedDataset, CheckedDialogue, CheckedReward, Typed
-from exgrpo_compiler.problems import list_names
+from exgrpo_compiler.problems import list_names, suggest_fix
 from exgrpo_compiler.program import Key
 from exgrpo_compiler.source import Span
 from exgrpo_compiler.units import describe_unit
@@ -223,5 +223,6 @@ def _read_failure(context: Context, expr: Expr) -> OnFailure:
         expr.span,
         "`on_failure` is drop_rollout, drop_group or value(x).",
         hint=suggest_name(word, _ACTIONS) or list_names(_ACTIONS, "one of"),
+        fix=suggest_fix(expr.span, word, _ACTIONS) if word else None,
     )
     return OnFailure()
