@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest -q
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check golden docs fuzz bench bench-quickstart clean
+.PHONY: help demo test test-slow check tables golden docs fuzz bench bench-quickstart clean
 
 help: ## list the entry points
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18

@@ -36,7 +36,10 @@ class Mutant(NamedTuple):
     """`delete`, `double` or `insert`."""
     text: str
     start: int
-    """Where the change is in the text of the spec."""
+    """Where the text of the spec was changed."""
+    end: int
+    put: str
+    """What took the place of what stood there."""
 
 
 class Count(NamedTuple):
@@ -46,7 +49,7 @@ class Count(NamedTuple):
     reports: int
     kept: float
     """Share of the spec's nodes that are in the mutant's tree."""
-    untouched: bool
+    is_rest_whole: bool
     """Whether every declaration but the changed one, and the one beside it, is whole."""
 
 
@@ -59,11 +62,16 @@ def make_mutants(path: Path) -> Iterator[Mutant]:
     """Every mutant of a spec."""
     text = path.read_text(encoding="utf-8")
     for token in read_tokens(Source(path.name, text, "spec")).tokens:
-        before, here, after = text[: token.start], text[token.start : token.end], text[token.end :]
-        yield Mutant(path, "delete", before + after, token.start)
-        yield Mutant(path, "double", f"{before}{here} {here}{after}", token.start)
-        for junk in JUNK:
-            yield Mutant(path, "insert", f"{before}{junk} {here}{after}", token.start)
+        here = text[token.start : token.end]
+        changes = [
+            ("delete", ""),
+            ("double", f"{here} {here}"),
+            *(("insert", f"{junk} {here}") for junk in JUNK),
+        ]
+        for kind, put in changes:
+            yield Mutant(
+                path, kind, text[: token.start] + put + text[token.end :], token.start, token.end, put
+            )
 
 
 def count_mutant(mutant: Mutant, whole: SpecFile) -> Count | None:
@@ -174,12 +182,12 @@ def main() -> None:
     kinds = ("delete", "double", "insert")
     print("# Recovery from one mistake")
     print(
-        "\nWritten by `python benchmarks/recovery.py`: every token deleted, doubled, and every junk token put before it, in every spec."
+        "\nWritten by `python benchmarks/recovery.py`: every token deleted, doubled, and junk put before it, in every spec."
     )
     rows = [(kind, [count.reports for count in counts if count.kind == kind]) for kind in kinds]
     write_table("This parser", [*rows, ("all", [count.reports for count in counts])])
     kept = sum(count.kept >= 0.9 for count in counts) / len(counts)
-    whole_share = sum(count.untouched for count in counts) / len(counts)
+    whole_share = sum(count.is_rest_whole for count in counts) / len(counts)
     mean = sum(count.kept for count in counts) / len(counts)
     print(
         f"\nNodes of the syntax tree kept: {mean:.1%} on average, at least 90 % in {kept:.2%} of the mutants."
