@@ -5,6 +5,9 @@ Each case is a text and the answer in it, or None. Where two readings are possib
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from exgrpo_artifact.answers import answer_matches, extract_answer
@@ -305,6 +308,17 @@ def test_named_case(kind: AnswerKind, name: str) -> None:
 
 def test_the_table_is_large() -> None:
     assert len(CASES) >= 200
+
+
+def test_the_table_of_the_language_page_is_so() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "language.md").read_text("utf-8")
+    table = page.partition("| written | read as |")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| (`.*`) \| (\S+) \|", table, re.MULTILINE)
+    assert len(rows) >= 9
+    for forms, number in rows:
+        for form in re.findall("`([^`]+)`", forms):
+            for text in (form, f"The answer is {form}."):
+                assert extract_answer(text, AnswerSpec(kind="number.last")) == number, text
 
 
 # --- the same answer, or not ------------------------------------------------------------------------------
