@@ -153,10 +153,14 @@ class Inference:
         for at, one in overrides.items():
             found[at] = one
         for at in wanted:
-            if at in overrides or not self.plan.same[at] & bits:
+            # `bits` are the nodes that changed.
+            if at in overrides or not self.plan.inputs[at] & bits:
                 continue
             self._budget -= 1
-            found[at] = meet(self._compute(at, found, finest, depth + 1), values[at])
+            one = meet(self._compute(at, found, finest, depth + 1), values[at])
+            if one is not values[at] and one != values[at]:
+                found[at] = one
+                bits |= 1 << at
         return found
 
     def _compute_under(
@@ -168,7 +172,7 @@ class Inference:
         overrides = refine(self.plan, values, condition, truth)
         if not overrides:
             return values[at]
-        seen = self.plan.same[at]
+        seen = self.plan.below[at]
         wanted = [one for one in range(min(overrides), at + 1) if seen >> one & 1]
         found = self._recompute(wanted, overrides, values, finest, depth)
         return EMPTY if found is None else found[at]
@@ -177,12 +181,24 @@ class Inference:
 
     def _split(self, values: Values, finest: int) -> Values:
         """The values, narrowed by trying the values of nodes that are used more than once."""
-        chosen = self._choose_splits(values)
-        if not chosen:
-            return values
+        for is_of_turns in (False, True):
+            chosen = self._choose_splits(values, is_of_turns)
+            if chosen:
+                values = self._try_cases(chosen, values, finest, is_of_turns)
+        return values
+
+    def _try_cases(self, chosen: Sequence[int], values: Values, finest: int, is_of_turns: bool) -> Values:
+        """The values joined over all cases of the chosen nodes.
+
+        A rollout may have no turn, and then none of a turn's cases: they say nothing of what is not a turn's itself.
+        """
         columns = [_list_cases(values[at]) for at in chosen]
         bits = sum(1 << at for at in chosen)
-        affected = [at for at in range(self.plan.size) if self.plan.same[at] & bits and at not in chosen]
+        affected = [
+            at
+            for at, below in enumerate(self.plan.below)
+            if below & bits and at not in chosen and not (is_of_turns and self.plan.levels[at])
+        ]
         joined: dict[int, Interval] = {}
         for case in itertools.product(*columns):
             found = self._recompute(affected, dict(zip(chosen, case, strict=True)), values, finest, 0)
@@ -195,12 +211,12 @@ class Inference:
             narrowed[at] = meet(values[at], one)
         return narrowed
 
-    def _choose_splits(self, values: Values) -> list[int]:
+    def _choose_splits(self, values: Values, is_of_turns: bool) -> list[int]:
         chosen: list[int] = []
         bits, cases = 0, 1
         for at, one in enumerate(values):
             users = self.plan.users[at]
-            if users & (users - 1) == 0 or self.plan.ops[at] in ("const", "term"):
+            if users & (users - 1) == 0 or (self.plan.levels[at] == 0) is not is_of_turns:
                 continue
             if one.values is None or not 2 <= len(one.values) <= _MAX_SPLIT or self.plan.same[at] & bits:
                 continue
@@ -279,8 +295,7 @@ class Inference:
         if members is None:
             return _aggregate_list(fn, values[args[0]], node)
         if finest <= members:
-            # What is assumed of one place holds for that member only: the value stays what it is without assumptions.
-            return values[at]
+            return self._aggregate_here(at, values)
         value, where = values[args[0]], ONE
         if len(args) > 1:
             where = values[args[1]]
@@ -291,6 +306,18 @@ class Inference:
         else:
             low, high = 1, self.facts.max_rollouts
         return aggregate(fn, node, Members(value, where, low, high))
+
+    def _aggregate_here(self, at: int, values: Values) -> Interval:
+        """An aggregate as one of its members sees it.
+
+        What is assumed of the place holds for that member only, so the value is what it is without assumptions. But where the place
+        itself is a member, the set is not empty.
+        """
+        args, one, node = self.plan.args[at], values[at], self.plan.ids[at]
+        where = values[args[1]] if len(args) > 1 else ONE
+        if node in one.missing and not Members(values[args[0]], where, 1, 1).can_be_none:
+            return with_gaps(one, one.missing - {node}, one.failing)
+        return one
 
     def _get_scenario(self, values: Values) -> Interval:
         return values[self.plan.scenario] if self.plan.scenario is not None else ANY_TEXT

@@ -30,6 +30,10 @@ class Plan:
         self.members: list[int | None] = []
         """Of an aggregate: the level that it goes over."""
         self.same: list[int] = []
+        self.inputs: list[int] = []
+        """Arguments as bits, and the scenario where it counts."""
+        self.below: list[int] = []
+        """Everything that a node is computed from, and itself."""
         self.users: list[int] = []
         """Nodes that have this one among their arguments, at the same place."""
         self.index: dict[str, int] = {}
@@ -79,6 +83,15 @@ class Plan:
         for coarser in range(level):
             self._coarser[coarser] |= 1 << at
         self.same.append(self._link(at, args, members))
+        inputs, below = 0, 1 << at
+        for arg in args:
+            inputs |= 1 << arg
+            below |= self.below[arg]
+        if self._counts_turns(at) and self.scenario is not None:
+            inputs |= 1 << self.scenario
+            below |= 1 << self.scenario
+        self.inputs.append(inputs)
+        self.below.append(below)
 
     def _link(self, at: int, args: Sequence[int], members: int | None) -> int:
         seen = 0
@@ -88,12 +101,14 @@ class Plan:
                 self.users[arg] |= 1 << at
         if members is not None:
             seen &= self._coarser[members]
-        # How many turns there are depends on the scenario.
-        counts_turns = self.ops[at] == "num_turns" or members == _NUMBERS["turn"]
-        if counts_turns and self.scenario is not None:
+        if self._counts_turns(at) and self.scenario is not None:
             seen |= 1 << self.scenario
             self.users[self.scenario] |= 1 << at
         return seen | 1 << at
+
+    def _counts_turns(self, at: int) -> bool:
+        """Whether it depends on how many turns there are, and so on the scenario."""
+        return self.ops[at] == "num_turns" or self.members[at] == _NUMBERS["turn"]
 
     def _find_equal(self, node: Node, args: tuple[int, ...]) -> int | None:
         is_own = self.substitute is not None and node.id in self.terms
