@@ -57,14 +57,12 @@ def find_template_consts(program: Program) -> frozenset[Key]:
 
 def _find_templates(statements: Iterable[Stmt], template_key: str) -> Iterator[Expr]:
     for statement in statements:
-        if (
-            (isinstance(statement, Assign) and statement.path[0].text == template_key)
-            or isinstance(statement, UserStep)
-            or (isinstance(statement, AssistantStep) and statement.value is not None)
-        ):
-            yield statement.value
-        elif isinstance(statement, ForStep):
+        if isinstance(statement, ForStep):
             yield from _find_templates(statement.block.statements, template_key)
+        elif isinstance(statement, Assign) and statement.path[0].text != template_key:
+            continue
+        elif isinstance(statement, Assign | UserStep | AssistantStep) and statement.value is not None:
+            yield statement.value
 
 
 def check_strings(decl: Decl, problems: Problems, *, is_template_const: bool = False) -> None:
