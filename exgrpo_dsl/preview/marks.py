@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from exgrpo_artifact.operations import FUNCTIONS
 from exgrpo_runtime.templates import TemplateSet
 
-_OPEN, _NAMED, _CLOSE = "\ue000", "\ue001", "\ue002"
+_OPEN, _NAMED, _CLOSE, _HOLE = "\ue000", "\ue001", "\ue002", "\ue003"
 
 
 class Part(NamedTuple):
@@ -60,7 +60,8 @@ class ShownNumber(float):
 
 def mark_text(text: str, path: str) -> str:
     """The text between marks; marks inside it, of the same field or another, are not nested."""
-    return f"{_OPEN}{path}{_NAMED}{strip_marks(text)}{_CLOSE}"
+    hole = _HOLE if _HOLE in text else ""
+    return f"{_OPEN}{path}{_NAMED}{hole}{strip_marks(text)}{_CLOSE}"
 
 
 def strip_marks(text: str) -> str:
@@ -71,7 +72,7 @@ def strip_marks(text: str) -> str:
 def split_parts(text: str) -> tuple[Part, ...]:
     """A rendered text in pieces, neighbours of one kind joined."""
     parts: list[Part] = []
-    rest = text
+    rest = text.replace(_HOLE, "")
     while rest:
         plain, found, rest = rest.partition(_OPEN)
         if plain:
@@ -103,18 +104,18 @@ def make_secret(value: Any, path: str) -> Any:
 def make_placeholder(kind: str, path: str, options: Sequence[str] = ()) -> Any:
     """What stands for a value that is not there yet: «probe.question», of the kind that the template expects."""
     if kind in ("number", "int"):
-        return _make_number(0, f"«{path}»")
+        return _make_number(0, f"{_HOLE}«{path}»")
     if kind == "list":
-        return [f"«{path}»"]
+        return [f"{_HOLE}«{path}»"]
     if kind == "bool":
         return True
-    return f"«{path}»"
+    return f"{_HOLE}«{path}»"
 
 
 def clean_value(value: Any) -> Any:
     """A value from outside without the characters that marks are made of."""
     if isinstance(value, str):
-        return value.translate({ord(char): "\ufffd" for char in (_OPEN, _NAMED, _CLOSE)})
+        return value.translate({ord(char): "\ufffd" for char in (_OPEN, _NAMED, _CLOSE, _HOLE)})
     if isinstance(value, list | tuple):
         return [clean_value(item) for item in value]
     if isinstance(value, Mapping):
@@ -146,6 +147,8 @@ def _keep_secret(function: Callable[..., Any]) -> Callable[..., Any]:
         return lambda value, *_, **__: _make_plain(value)
 
     def apply(*args: Any, **kwargs: Any) -> Any:
+        if args and _is_placeholder(args[0]):
+            return args[0]  # what is made of something unknown is as unknown
         path = find_secret([*args, *kwargs.values()])
         if path is None:
             return function(*args, **kwargs)
@@ -153,6 +156,12 @@ def _keep_secret(function: Callable[..., Any]) -> Callable[..., Any]:
         return make_secret(function(*plain, **{name: _make_plain(arg) for name, arg in kwargs.items()}), path)
 
     return apply
+
+
+def _is_placeholder(value: Any) -> bool:
+    if isinstance(value, ShownNumber):
+        return _HOLE in value.shown
+    return isinstance(value, str) and _HOLE in str.__str__(value)
 
 
 def _make_plain(value: Any) -> Any:
