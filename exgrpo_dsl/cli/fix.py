@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
+
+if TYPE_CHECKING:
+    from exgrpo_compiler.diagnostics import Diagnostic
 
 
 @click.command()
@@ -22,7 +27,8 @@ def fix(specs: tuple[str, ...], is_unsafe: bool, is_diff: bool) -> int:
     from exgrpo_dsl.loading import UnreadableSpecError
     from exgrpo_dsl.rewriting import STDIN, find_files, read_spec_text, render_diff, write_spec_text
 
-    remaining, num_applied, num_unsafe = [], 0, 0
+    remaining: list[tuple[Diagnostic, ...]] = []
+    num_applied, num_unsafe = 0, 0
     for path in find_files(specs):
         if path == STDIN:
             raise click.UsageError("fix works on files; `-` has none to write.")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from exgrpo_compiler.diagnostics import has_errors
 from exgrpo_compiler.format.formatting import format_source, list_comments
 from exgrpo_compiler.parse import parse_spec
+from exgrpo_compiler.semantic_hash import compute_semantic_hash
 from exgrpo_compiler.source import Source
 from exgrpo_compiler.syntax import STRINGS
 from exgrpo_compiler.tokens import get_end, get_start, read_tokens
 from exgrpo_compiler.tree_shape import strip_places
-from tests.support.specs import specs
+from tests.support.compiling import GSM8K, LESSONS, STD_RULES, load
+from tests.support.specs import PLAIN_COMMENTS, START, Words, lay_out, specs
 
 
 def make_source(text: str) -> Source:
@@ -47,3 +51,29 @@ def check_format(text: str) -> str:
 @given(specs)
 def test_every_spec_keeps_its_meaning_its_comments_and_its_strings(text: str) -> None:
     check_format(text)
+
+
+def split_spec(text: str) -> Words:
+    """The words of a real spec, with the mark before each of its declarations."""
+    source = make_source(text)
+    spec = parse_spec(source).value
+    assert spec is not None
+    heads = {root.span.start for root in (*spec.uses, *spec.decls)}
+    words: list[str] = []
+    for token in read_tokens(source).tokens:
+        start = get_start(token)
+        words += [START, text[start : get_end(token)]] if start in heads else [text[start : get_end(token)]]
+    return tuple(words)
+
+
+@pytest.mark.parametrize("text", [GSM8K, LESSONS, STD_RULES], ids=["gsm8k", "lessons", "rules"])
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_no_layout_of_a_real_spec_changes_what_it_means(text: str, data: st.DataObject) -> None:
+    spec = split_spec(text)
+    plain = " ".join(spec)
+    drawn = data.draw(lay_out(spec, PLAIN_COMMENTS))
+    formatted = check_format(drawn)
+    hashes = {compute_semantic_hash(make_source(layout), load).value for layout in (plain, drawn, formatted)}
+    assert len(hashes) == 1
+    assert None not in hashes

@@ -56,6 +56,10 @@ START = ""
 """Stands before each declaration."""
 
 
+PLAIN_COMMENTS = tuple(comment for comment in COMMENTS if "///" not in comment)
+"""Those that document nothing."""
+
+
 def join(*parts: str | Words) -> Words:
     """Words and groups of words in order."""
     return tuple(word for part in parts for word in ((part,) if isinstance(part, str) else part))
@@ -214,20 +218,20 @@ words: st.SearchStrategy[Words] = st.builds(
 
 
 @st.composite
-def lay_out(draw: st.DrawFn, spec: Words, comments: float = 0.1) -> str:
-    """The words of a spec with drawn gaps between them, some of them comments."""
+def lay_out(draw: st.DrawFn, spec: Words, notes: tuple[str, ...] = COMMENTS) -> str:
+    """The words of a spec with drawn gaps between them, a tenth of them comments."""
     random = draw(st.randoms(use_true_random=False))
     parts: list[str] = []
     depth, is_start = 0, False
     for word, following in zip(spec, (*spec[1:], START), strict=True):
         is_start = word == START
         depth += (word in OPENERS) - (word in CLOSERS)
-        gap = random.choice(COMMENTS if random.random() < comments else GAPS)
+        gap = random.choice(notes if random.random() < 0.1 else GAPS)
         if depth == 0 and following in KINDS and not is_start:
             gap = " "  # a kind at the start of a line would begin a declaration
         # In the first column it would do so whatever is open.
         parts += [word, gap + " " if gap.endswith("\n") else gap]
-    return random.choice(("", "\n", "// first\n", "\n\n/// doc\n")) + "".join(parts)
+    return random.choice(("", "\n", "// first\n")) + "".join(parts)
 
 
 specs: st.SearchStrategy[str] = words.flatmap(lay_out)

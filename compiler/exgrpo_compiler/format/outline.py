@@ -12,7 +12,8 @@ Starts = dict[int, str]
 def find_starts(spec: ast.SpecFile) -> Starts:
     """Where everything that separators may stand between begins, in a file without syntax errors."""
     starts: Starts = {}
-    for root in (*spec.uses, *spec.decls):
+    roots: tuple[ast.Use | ast.Decl, ...] = (*spec.uses, *spec.decls)
+    for root in roots:
         starts[root.span.start] = type(root).__name__
         for node in walk_tree(root):
             if isinstance(node, ast.Block):
