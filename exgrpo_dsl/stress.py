@@ -97,7 +97,7 @@ def _read_rows(
     for case in cases:
         name = program.scope_names.get(case.reward.dataset, case.reward.dataset.name)
         dataset = next((one.datasets[name] for one in manifests if name in one.datasets), None)
-        rows[case.key.name] = raw if dataset is None else _convert(dataset, raw, path)
+        rows[case.key.name] = [*raw] if dataset is None else _convert(dataset, raw, path)
     return rows
 
 
@@ -107,7 +107,7 @@ def _convert(dataset: Dataset, raw: Sequence[dict[str, Any]], path: Path) -> lis
 
     split = next(iter(dataset.splits))
     converted = [convert_row(dataset, split, at, row) for at, row in enumerate(raw)]
-    kept = [row.fields for row in converted if isinstance(row, Row)]
+    kept: list[Mapping[str, Any]] = [row.fields for row in converted if isinstance(row, Row)]
     if not kept:
         raise DataError(f"no row of {path} has the fields of dataset `{dataset.name}`.")
     return kept

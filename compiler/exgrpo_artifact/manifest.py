@@ -346,6 +346,15 @@ class SftStage(Frozen):
     optimizer: Optimizer
 
 
+class Signal(Frozen):
+    """Where a stage can learn: between these means of a term, over half of its groups have two different totals."""
+
+    term: str
+    """1 where an answer is right, else 0."""
+    low: float
+    high: float
+
+
 class GrpoStage(Frozen):
     """ExGRPO: GRPO over probe dialogues."""
 
@@ -377,6 +386,8 @@ class GrpoStage(Frozen):
     top_p: float
     max_new: int
     """New tokens per assistant turn."""
+    signal: Signal | None = None
+    """None where it cannot be told, or the artifact is of format 1."""
 
 
 class EvaluateStage(Frozen):

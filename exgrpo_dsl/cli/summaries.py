@@ -54,7 +54,17 @@ def _describe_grpo(summary: Mapping[str, Any]) -> str:
     terms = ", ".join(
         f"{name} {first[name]:.2f} → {last[name]:.2f}" for name in first if first[name] is not None
     )
-    return f"{summary['steps']} steps; {terms}"
+    return f"{summary['steps']} steps; {terms}" + _warn_of_signal(summary.get("signal"))
+
+
+def _warn_of_signal(signal: Mapping[str, Any] | None) -> str:
+    """What to say where most groups had nothing to teach from the start."""
+    if signal is None or not signal["is_outside"]:
+        return ""
+    return (
+        f"; warning: {100 * signal['first']:.1f}% of the answers were right at the start, and over half of the groups carry "
+        f"signal only from {100 * signal['low']:.1f} to {100 * signal['high']:.1f}%"
+    )
 
 
 def build_accuracy_table(stage: StageResult) -> Table:

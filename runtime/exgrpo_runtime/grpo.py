@@ -18,7 +18,13 @@ from typing import Any
 from exgrpo_artifact.errors import DataError, ModelError
 from exgrpo_artifact.manifest import GrpoStage
 from exgrpo_runtime.context import Bar, Context
-from exgrpo_runtime.grpo_metrics import RolloutsLog, describe_step, join_figures, summarize_stage
+from exgrpo_runtime.grpo_metrics import (
+    RolloutsLog,
+    describe_step,
+    join_figures,
+    measure_signal,
+    summarize_stage,
+)
 from exgrpo_runtime.plans import draw_probes, encode_prompt, make_rng, plan_dialogue
 from exgrpo_runtime.probe_index import read_probes
 from exgrpo_runtime.rollout_plans import Question, count_positions, plan_group
@@ -42,7 +48,8 @@ def run_grpo_stage(stage: GrpoStage, context: Context) -> dict[str, Any]:
     Returns:
         `steps`, `seconds`, `first` and `last` (mean total and terms over the first and last tenth of the
         steps), `terms` (term -> share of groups in which it `fired`, `changed` an advantage), `rows`, counts
-        of rollouts, tokens, truncated turns, voids and drops.
+        of rollouts, tokens, truncated turns, voids and drops, `signal` (the success rate, and whether it left the
+        range in which over half of the groups teach something; None where no such range is known).
 
     Raises:
         DataError: no row has what the dialogue needs.
@@ -68,7 +75,10 @@ def run_grpo_stage(stage: GrpoStage, context: Context) -> dict[str, Any]:
     save_student(student, context.work / "student")
     for leftover in (work, _get_start_dir(context)):
         shutil.rmtree(leftover, ignore_errors=True)
-    summary = summarize_stage(log.lines, time.monotonic() - started)
+    summary = {
+        **summarize_stage(log.lines, time.monotonic() - started),
+        "signal": measure_signal(stage, log.lines),
+    }
     num_split = len(context.rows[context.manifest.dialogues[stage.dialogue].dataset][stage.split])
     return {**summary, "rows": len(rows), "rows_without_probe": num_split - len(rows)}
 

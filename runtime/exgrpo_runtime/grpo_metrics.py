@@ -193,6 +193,27 @@ def summarize_stage(lines: Sequence[Mapping[str, Any]], seconds: float) -> dict[
     }
 
 
+def measure_signal(stage: GrpoStage, lines: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """How often answers were right, beside the range in which over half of the groups carry signal.
+
+    `is_outside` is of the first tenth of the steps: a stage that leaves the range later has learned what it could.
+    """
+    if stage.signal is None or not lines:
+        return None
+    first = _average_terms(lines[: max(1, len(lines) // 10)]).get(stage.signal.term)
+    last = _average_terms(lines[-max(1, len(lines) // 10) :]).get(stage.signal.term)
+    if first is None:
+        return None
+    return {
+        "term": stage.signal.term,
+        "low": stage.signal.low,
+        "high": stage.signal.high,
+        "first": first,
+        "last": last,
+        "is_outside": not stage.signal.low <= first <= stage.signal.high,
+    }
+
+
 def _average_terms(lines: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
     total_n = sum(scenario["n"] for line in lines for scenario in line["scenarios"].values())
     weighted = math.fsum(

@@ -5,11 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from exgrpo_artifact.manifest import EvaluateStage, GrpoStage, Optimizer, ProbeStage, SftStage, Stage
+from exgrpo_artifact.manifest import (
+    EvaluateStage,
+    GrpoStage,
+    Optimizer,
+    ProbeStage,
+    SftStage,
+    Signal,
+    Stage,
+)
 from exgrpo_artifact.record import get_fields
 from exgrpo_compiler.builtins import STAGES
 from exgrpo_compiler.ir import CheckedStage
+from exgrpo_compiler.lower.graphs import lower_reward
 from exgrpo_compiler.lower.names import Scene
+from exgrpo_compiler.prove.case import RewardCase, TrainCase, find_score_term
+from exgrpo_compiler.prove.no_signal import find_signal
 
 
 def lower_stages(scene: Scene) -> tuple[Stage, ...]:
@@ -42,8 +53,28 @@ def _lower_grpo(scene: Scene, stage: CheckedStage) -> Stage:
         dialogue=scene.names[settings["dialogue"]],
         reward=scene.names[settings["reward"]],
         optimizer=_build_optimizer(settings),
+        signal=_find_signal(scene, stage),
         **_pick(settings, *plain),
     )
+
+
+def _find_signal(scene: Scene, stage: CheckedStage) -> Signal | None:
+    """Between which success rates the stage carries signal, for the run to compare with what it measures."""
+    key = stage.settings["reward"]
+    reward = scene.program.known[key]
+    case = RewardCase(
+        key=key,
+        program=scene.program,
+        reward=reward,
+        dialogue=scene.program.known[reward.dialogue],
+        graph=lower_reward(scene, key),
+        spans={},
+        term_spans={},
+        name_span=stage.span,
+        range_span=stage.span,
+        on_failure_span=None,
+    )
+    return find_signal(TrainCase(case, key, scene.task, stage, find_score_term(scene.task, key)))
 
 
 def _lower_evaluate(scene: Scene, stage: CheckedStage) -> Stage:

@@ -71,7 +71,7 @@ def build_cases(program: Program, checked: CheckedProgram) -> Cases:
         key: case for key in wanted if (case := _build_reward(program, checked, key, names)) is not None
     }
     trainings = tuple(
-        TrainCase(case, key, task, stage, _find_score_term(task, stage.settings["reward"]))
+        TrainCase(case, key, task, stage, find_score_term(task, stage.settings["reward"]))
         for key, task, stage in stages
         if (case := rewards.get(stage.settings["reward"])) is not None
     )
@@ -108,7 +108,8 @@ def _find_assigns(decl: Decl) -> Mapping[str, Assign]:
     }
 
 
-def _find_score_term(task: CheckedTask, reward: Key) -> str | None:
+def find_score_term(task: CheckedTask, reward: Key) -> str | None:
+    """The term of the reward that an `evaluate` stage of the task scores with, if one does."""
     terms = [
         str(stage.settings["term"])
         for stage in task.stages

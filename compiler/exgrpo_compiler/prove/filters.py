@@ -110,7 +110,7 @@ def prove_filters(program: Program, checked: CheckedProgram, cases: Cases) -> It
             continue
         is_trained = False
         for stage in task.stages:
-            probes = checked.known.get(stage.settings.get("probes")) if stage.kind == "probe" else None
+            probes = checked.known.get(stage.settings["probes"]) if stage.kind == "probe" else None
             if isinstance(probes, CheckedProbes):
                 is_untrained = not is_trained and _is_scratch(checked.known, task.student)
                 for keep in probes.keeps:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from exgrpo_artifact.manifest import Signal
 from exgrpo_compiler.diagnostics import Diagnostic, Label
 from exgrpo_compiler.prove.case import TrainCase
 from exgrpo_compiler.prove.groups import count_groups, list_groups, list_rows, list_trained
@@ -187,6 +188,22 @@ def prove_signal(training: TrainCase) -> Iterable[Diagnostic]:
 def measure_signal(training: TrainCase) -> SignalRange | None:
     """Success rates between which more than half of the stage's groups carry signal; None where that cannot be told."""
     return _find_range_in(build_training(training))
+
+
+def find_signal(training: TrainCase) -> Signal | None:
+    """The same with the term whose mean is the success rate; None too where that is no plain 0 or 1."""
+    keyed = build_training(training)
+    range_, outcome = measure_signal(training), keyed.value.outcome
+    if range_ is None or outcome is None or not _is_plain(keyed.value, outcome):
+        return None
+    return Signal(term=outcome.term, low=round(range_.low, 6), high=round(range_.high, 6))
+
+
+def _is_plain(training: Training, outcome: Outcome) -> bool:
+    """Whether the term is one `matches` or the like, so that its mean is a share of right answers."""
+    return any(
+        outcome.term in atom.nodes and atom.values == (0.0, 1.0) for atom in training.model.anatomy.atoms
+    )
 
 
 def describe_signal(training: TrainCase) -> str | None:

@@ -133,10 +133,14 @@ def _guess_term(anatomy: Anatomy) -> str | None:
 def list_settings(anatomy: Anatomy, outcome: Outcome, sampling: Sampling) -> list[dict[str, float]]:
     """Values of all atoms but the outcome's, held equal across a group: all high, all low, all in the middle."""
     free = [atom for atom in anatomy.atoms if atom.id not in outcome.right[0]]
-    picks = ((lambda v: v[-1]), (lambda v: v[0]), (lambda v: v[len(v) // 2]))
     settings: list[dict[str, float]] = []
-    for pick in picks:
-        setting = {atom.id: 1.0 if atom.id in outcome.implied else pick(atom.values) for atom in free}
+    for place in (-1, 0, None):
+        setting = {
+            atom.id: 1.0
+            if atom.id in outcome.implied
+            else atom.values[len(atom.values) // 2 if place is None else place]
+            for atom in free
+        }
         if setting not in settings:
             settings.append(setting)
     return settings
