@@ -158,7 +158,7 @@ class Inference:
                 continue
             self._budget -= 1
             one = meet(self._compute(at, found, finest, depth + 1), values[at])
-            if one is not values[at] and one != values[at]:
+            if one != values[at]:
                 found[at] = one
                 bits |= 1 << at
         return found
@@ -364,10 +364,7 @@ def _aggregate_list(fn: str, one: Interval, node: str) -> Interval:
 
 def _list_cases(one: Interval) -> list[Interval]:
     """Each value by itself, and all gaps as one case."""
-    if one.kind == "text":
-        cases = [make_texts([value]) for value in one.values or ()]
-    else:
-        cases = [make_set([value]) for value in one.values or ()]
+    cases = [make_literal(value) for value in one.values or ()]
     return [*cases, make_empty(one.missing, one.failing)] if one.missing or one.failing else cases
 
 

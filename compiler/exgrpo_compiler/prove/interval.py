@@ -42,6 +42,22 @@ class Interval(Record):
     element: Interval | None = None
     """What a list holds, where that is known."""
 
+    # What a record does field by field, in one expression: intervals are compared more often than anything else.
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Interval) and (
+            self.low == other.low
+            and self.high == other.high
+            and self.values == other.values
+            and self.kind == other.kind
+            and self.is_whole == other.is_whole
+            and self.missing == other.missing
+            and self.failing == other.failing
+            and self.element == other.element
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.kind, self.low, self.high, self.values, self.missing, self.failing))
+
     @property
     def is_empty(self) -> bool:
         """Whether there is never a value."""
@@ -148,9 +164,10 @@ def make_literal(value: Any) -> Interval:
     if isinstance(value, bool):
         return ONE if value else ZERO
     if isinstance(value, int | float):
-        return make_set([value])
+        is_whole = isinstance(value, int) or value.is_integer()
+        return Interval("number", value, value, (value,), is_whole)
     if isinstance(value, str):
-        return make_texts([value])
+        return Interval("text", values=(value,))
     if isinstance(value, list | tuple):
         return make_list(join_all(make_literal(item) for item in value))
     return ANYTHING
