@@ -150,9 +150,8 @@ class Regex:
             mask: the leaves that can take the next character, as bits.
             symbol: the character's code; with anchors, also the next one's.
         """
-        code, place = symbol, _ANYWHERE
-        if self._is_anchored:
-            code, place = symbol[0], self._alphabet.find_place(*symbol)
+        code: int = symbol[0] if self._is_anchored else symbol
+        place = self._alphabet.find_place(*symbol) if self._is_anchored else _ANYWHERE
         sources = self._sources.get(place)
         if sources is None:
             sources = self._sources[place] = _Sources(self._program, place)
@@ -181,7 +180,7 @@ class Regex:
         if self._is_anchored:
             symbols = list(zip(symbols, [END, *symbols[:-1]], strict=True))
         try:
-            trace = [state.mask for state in accumulate(symbols, getitem, initial=self.keep_state(0))]  # type: ignore[arg-type]
+            trace = [state.mask for state in accumulate(symbols, getitem, initial=self.keep_state(0))]
         except _TooManyStatesError:
             self._states = {}
             trace = list(accumulate(symbols, self.step_back, initial=0))

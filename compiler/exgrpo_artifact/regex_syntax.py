@@ -354,7 +354,7 @@ class _Parser:
 def _read_bounds(match: re.Match[str]) -> tuple[int, int | None]:
     text = match.group()
     if text in "*+?":
-        return {"*": (0, None), "+": (1, None), "?": (0, 1)}[text]  # type: ignore[return-value]
+        return {"*": (0, None), "+": (1, None), "?": (0, 1)}[text]
     low, comma, high = text[1:-1].partition(",")
     least = int(low or 0)
     return least, (least if not comma else int(high) if high else None)

@@ -72,7 +72,7 @@ KINDS: tuple[AnswerKind, ...] = (
     "text.exact",
     "text.normalized",
 )
-SPECS = {kind: AnswerSpec(kind=kind) for kind in KINDS} | {"regex": REGEX}
+SPECS: dict[str, AnswerSpec] = {**{kind: AnswerSpec(kind=kind) for kind in KINDS}, "regex": REGEX}
 
 
 @pytest.mark.parametrize("name", SPECS)
