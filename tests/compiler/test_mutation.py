@@ -44,6 +44,7 @@ def mutate(total: str, *tests: str) -> Mutation:
         ("max(outcome, 0.5)", {"`max` became `min`"}),
         ("mean(outcome where d.scenario == full) else 0.5", {"`else` was left out"}),
         ("1 if not outcome == 1 else 0", {"`not` was left out"}),
+        ('contains(d.final, "so")', {"`contains(…)` became 0", "`contains(…)` became 1"}),
         ("outcome - 0.1", {"`-` became `+`"}),
     ],
 )  # fmt: skip

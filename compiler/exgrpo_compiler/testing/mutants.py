@@ -4,7 +4,7 @@
     comparisons     turned round, made strict or not, `==` and `!=` exchanged
     choices         branches of an `if` exchanged, `and` and `or` exchanged, `not` left out
     arithmetic      + and -, * and / exchanged
-    functions       `clip` left out, `min` and `max` exchanged
+    functions       `clip` left out, `min` and `max` exchanged, `matches format contains` always 0 or always 1
     aggregates      another one, `where` left out, `else` left out
 
 Mutants are made on the typed trees, which know their places in the source; each is lowered like the reward itself.
@@ -45,6 +45,8 @@ _AGGREGATES = {
     "count": (),
 }
 _CALLS = {"min": "max", "max": "min"}
+_READERS = ("matches", "format", "contains")
+"""Functions that give 0 or 1."""
 
 
 class Mutant(Record):
@@ -137,6 +139,9 @@ def _change_call(node: Typed) -> Iterator[tuple[Typed, str]]:
     fn = node.params.get("fn")
     if fn == "clip":
         yield node.args[0], "`clip` was left out"
+    elif fn in _READERS:
+        for value in (0, 1):
+            yield replace(node, op="const", args=(), params={"value": value}), f"`{fn}(…)` became {value}"
     elif fn in _CALLS:
         yield _with_params(node, {**node.params, "fn": _CALLS[fn]}), f"`{fn}` became `{_CALLS[fn]}`"
 

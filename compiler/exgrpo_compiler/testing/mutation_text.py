@@ -38,7 +38,7 @@ def _summarize(mutations: Sequence[Mutation]) -> str:
     )
     differing = noticed + missed
     if not differing and not same:
-        return "no mutants: no reward of these files has a test"
+        return "no mutants were made: no reward of these files has a test"
     share = f"{noticed / differing:.0%}" if differing else "100%"
     told = f"mutation score {share}: {noticed} of {differing} mutants noticed"
     return told + (
