@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from exgrpo_compiler.diagnostics import Diagnostic, Label, suggest_name
+from exgrpo_compiler.foreign import describe_foreign
 from exgrpo_compiler.source import Source, Span
 from exgrpo_compiler.syntax import (
     CLOSERS,
@@ -49,6 +50,7 @@ def describe_failure(failure: Failure) -> Diagnostic:
     """The most specific report for a failure."""
     for describe in (
         _describe_end,
+        _describe_foreign,
         _describe_comma,
         _describe_bracket,
         _describe_equals,
@@ -101,6 +103,10 @@ def _describe_end(failure: Failure) -> Diagnostic | None:
     if failure.at < len(failure.tokens) or failure.opener is None:
         return None
     return _report_unclosed(failure, failure.tokens[failure.opener])
+
+
+def _describe_foreign(failure: Failure) -> Diagnostic | None:
+    return describe_foreign(failure.source, failure.tokens, failure.at, failure.accepts)
 
 
 def _describe_bracket(failure: Failure) -> Diagnostic | None:

@@ -300,12 +300,14 @@ def _report_text(source: Source, token: Token, message: str, hint: str, fix: Fix
 
 
 def _report_character(source: Source, token: Token) -> Diagnostic:
+    from exgrpo_compiler.foreign import find_character_hint
+
     shown = token.text if token.text.isprintable() else f"U+{ord(token.text):04X}"
     return _report_text(
         source,
         token,
         f"The character `{shown}` has no meaning here.",
-        "outside of strings and comments a spec is plain ASCII",
+        find_character_hint(token.text),
     )
 
 
