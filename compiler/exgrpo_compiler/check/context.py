@@ -8,7 +8,7 @@ from typing import Any
 from exgrpo_artifact.record import Record, replace
 from exgrpo_compiler.ast import Attribute, Decl, Expr, Name, Ref, TypeExpr
 from exgrpo_compiler.builtins import PLANNED
-from exgrpo_compiler.diagnostics import Label
+from exgrpo_compiler.diagnostics import Edit, Fix, Label
 from exgrpo_compiler.problems import Problems
 from exgrpo_compiler.program import MISSING, Key, ModuleAlias, Program
 from exgrpo_compiler.source import Span
@@ -29,6 +29,9 @@ KIND_TITLES = {
     "study": "a study",
 }
 """Declaration kinds with their article."""
+
+_OTHER_WORDS = {"True": "true", "TRUE": "true", "False": "false", "FALSE": "false"}
+"""What other languages call the truth values."""
 
 
 class Context(Record):
@@ -113,6 +116,12 @@ def report_unknown_name(
                 "`logp` is a value of each token, and the level `token` is reserved for a later edition."
             )
         context.problems.error("unsupported-builtin", span, message)
+        return
+    own = _OTHER_WORDS.get(name)
+    if own is not None:
+        fix = Fix(f"write `{own}`", (Edit(span, own),), is_safe=True)
+        message = f"There is no `{name}` here: truth values are `true` and `false`."
+        context.problems.error("unknown-name", span, message, hint=fix.title, fix=fix)
         return
     due = what or " or ".join(KIND_TITLES[kind].split(" ", 1)[1] for kind in kinds)
     context.problems.unknown(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from exgrpo_compiler.ast import Text, TypeExpr
 from exgrpo_compiler.check.context import Context
+from exgrpo_compiler.diagnostics import Edit, Fix
+from exgrpo_compiler.source import Span
 from exgrpo_compiler.value_types import SCALARS, Type, list_of
 
 TYPE_NAMES = (*SCALARS, "choice", "list")
@@ -26,15 +28,26 @@ def read_type(context: Context, type_: TypeExpr) -> Type | None:
             return None
         element = read_type(context, type_.element)
         return list_of(element) if element is not None else None
-    context.problems.unknown(
-        "unknown-type",
-        type_.span,
-        f"There is no type `{type_.name}`.",
-        type_.name,
-        TYPE_NAMES,
-        "the types are",
-    )
+    message = f"There is no type `{type_.name}`."
+    own = _OTHER_NAMES.get(type_.name)
+    if own is None:
+        context.problems.unknown("unknown-type", type_.span, message, type_.name, TYPE_NAMES, "the types are")
+    else:
+        place = Span(type_.span.source, type_.span.start, type_.span.start + len(type_.name))
+        fix = Fix(f"write `{own}`", (Edit(place, own),), is_safe=True)
+        context.problems.error("unknown-type", type_.span, message, hint=fix.title, fix=fix)
     return None
+
+
+_OTHER_NAMES = {
+    "string": "text",
+    "str": "text",
+    "float": "number",
+    "double": "number",
+    "integer": "int",
+    "boolean": "bool",
+}
+"""What other languages call the types."""
 
 
 def _read_choice(context: Context, type_: TypeExpr) -> Type | None:
