@@ -31,6 +31,9 @@ class SecretText(str):
     def __str__(self) -> str:
         return mark_text(str.__str__(self), self.path)
 
+    def __repr__(self) -> str:
+        return mark_text(str.__repr__(self), self.path)
+
     def __format__(self, spec: str) -> str:
         return mark_text(str.__format__(str.__str__(self), spec), self.path)
 

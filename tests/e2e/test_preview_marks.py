@@ -118,3 +118,9 @@ def test_a_number_that_is_not_there_yet_is_secret_where_its_field_is() -> None:
     probe = {"x": make_secret(make_placeholder("number", "probe 1.x"), "probe.x")}
     parts = split_parts(open_templates({"t": "{{ probe.x | round(1) }}"}).render("t", probe=probe))
     assert parts == (Part("«probe 1.x»", "probe.x"),)
+
+
+def test_secrets_inside_a_list_are_marked_where_it_is_shown_whole() -> None:
+    parts = split_parts(str(SECRET["steps"]))
+    assert [part.text for part in parts if part.secret] == ["'one'", "'two'"]
+    assert [part.secret for part in split_parts(str(SECRET["more"])) if part.secret] == ["item.more.hint"]
