@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
+from exgrpo_artifact.graph import RewardGraph
 from exgrpo_compiler.diagnostics import Diagnostic
 from exgrpo_compiler.ir import CheckedProgram, CheckedTask
 from exgrpo_compiler.program import Program
@@ -12,6 +13,8 @@ from exgrpo_compiler.prove.conditions import prove_conditions
 from exgrpo_compiler.prove.facts import Facts, collect_facts
 from exgrpo_compiler.prove.gaps import Use, prove_aggregates, prove_divisions
 from exgrpo_compiler.prove.infer import Inference
+from exgrpo_compiler.prove.interval import Interval
+from exgrpo_compiler.prove.memo import Keyed, remember
 from exgrpo_compiler.prove.no_signal import prove_signal
 from exgrpo_compiler.prove.reward_range import Inferred, prove_range
 from exgrpo_compiler.prove.scale_mismatch import prove_scales
@@ -23,7 +26,7 @@ def prove_algebra(program: Program, checked: CheckedProgram, cases: Cases) -> It
     trained = {training.case.key for training in cases.trainings}
     for case in cases.rewards:
         facts = find_facts(case)
-        inferred = Inferred(case, Inference(case.graph, facts).intervals)
+        inferred = Inferred(case, _infer(_identify(case.graph, facts)))
         yield from _without_repeats(prove_range(inferred), case, cases)
         yield from prove_aggregates(inferred, facts, _list_uses(case, checked, facts))
         yield from prove_divisions(inferred)
@@ -32,6 +35,17 @@ def prove_algebra(program: Program, checked: CheckedProgram, cases: Cases) -> It
         # A library's terms may be named by those who import it.
         if case.key in trained and case.key.module == program.entry:
             yield from prove_use(case, checked)
+
+
+@remember
+def _infer(question: tuple[RewardGraph, Facts]) -> Mapping[str, Interval]:
+    return Inference(*question).intervals
+
+
+def _identify(graph: RewardGraph, facts: Facts) -> Keyed[tuple[RewardGraph, Facts]]:
+    """The question under a text that says all that its answer depends on."""
+    nodes = [(node.id, node.op, node.args, node.params, node.level) for node in graph.nodes]
+    return Keyed(lambda: (graph, facts), repr((nodes, graph.terms, graph.on_failure, facts)))
 
 
 def _without_repeats(found: Iterator[Diagnostic], case: RewardCase, cases: Cases) -> Iterator[Diagnostic]:
