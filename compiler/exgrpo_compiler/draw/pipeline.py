@@ -41,7 +41,7 @@ class _Drawing:
         for stage in task.stages:
             id_ = f"stage_{stage.name}"
             if isinstance(stage, ProbeStage):
-                self._add_probe_stage(id_, stage)
+                self._add_probe_stage(id_, stage, student)
                 continue
             self._add_stage(id_, stage)
             self.arrows.append(Arrow(student, id_, "student"))
@@ -75,7 +75,7 @@ class _Drawing:
             self.boxes.append(Box(id_, "model", title, _describe_model(model), model.kind))
         return id_
 
-    def _add_probe_stage(self, id_: str, stage: ProbeStage) -> None:
+    def _add_probe_stage(self, id_: str, stage: ProbeStage, student: str) -> None:
         probes = self.task.probes[stage.probes]
         rules = f"{len(probes.rules)} rules: {', '.join(probes.rules)}"
         yields = f"yields {', '.join(('open ' if one.open else '') + one.name for one in probes.yields)}"
@@ -83,9 +83,9 @@ class _Drawing:
         self.boxes.append(Box(id_, "stage", stage.name, lines, "probe"))
         self.arrows.append(Arrow(self._add_data(probes.dataset), id_, stage.split))
         self.arrows.append(Arrow(self._add_model(probes.teacher, "teacher"), id_, "writes"))
-        self.probe_ends[probes.name] = self._add_filters(id_, probes)
+        self.probe_ends[probes.name] = self._add_filters(id_, probes, student)
 
-    def _add_filters(self, id_: str, probes: Probes) -> str:
+    def _add_filters(self, id_: str, probes: Probes, student: str) -> str:
         end = id_
         for keep in probes.keeps:
             filter_id = f"{id_}_keep_{keep.name}"
@@ -97,6 +97,8 @@ class _Drawing:
             lines = tuple(dict.fromkeys(asked))
             self.boxes.append(Box(filter_id, "filter", f"keep {keep.name}", lines, keep.subject))
             self.arrows.append(Arrow(end, filter_id))
+            if any(node.params.get("model") == self.task.student for node in keep.condition.nodes):
+                self.arrows.append(Arrow(student, filter_id, "student"))
             end = filter_id
         return end
 
