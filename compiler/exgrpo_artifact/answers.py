@@ -7,15 +7,11 @@ signs are kept, and `yes` and `no` are words, not parts of words.
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from exgrpo_artifact.boxed import find_last_boxed, is_same_math
-from exgrpo_artifact.dates import find_last_date
 from exgrpo_artifact.errors import ArtifactError
 from exgrpo_artifact.manifest import AnswerSpec, FieldType
 from exgrpo_artifact.numbers import (
@@ -25,47 +21,14 @@ from exgrpo_artifact.numbers import (
     is_same_number,
     parse_number,
 )
-from exgrpo_artifact.regex import Regex, RegexMatch, compile_regex
-from exgrpo_artifact.regex_syntax import RegexError
+
+if TYPE_CHECKING:
+    from exgrpo_artifact.regex import Regex, RegexMatch
 
 __all__ = ["Answer", "answer_matches", "extract_answer", "parse_number", "same_answer"]
 
 Answer = str | float | int | bool
 """A raw field value, or a text."""
-
-_STATED_LETTER = re.compile(
-    r"(?i:answer(?: is|:| =))[\s:*\"'`$]{0,6}(?:(?i:option|choice|letter) )?(?:\\boxed|\\text(?:bf)?|\\mathrm)?"
-    r"(?:[(\[{] ?([A-Ja-j]) ?[)\]}]|([A-J])(?![\w'\u2019])|([a-j])(?=[)\].:,*]|[ \t]*(?:\n|\Z)))",
-)
-_BRACKETED_LETTER = re.compile(r"(?<!\w)[(\[]([A-Ja-j])[)\]]")
-_BARE_LETTER = re.compile(r"(?<![\w'\u2019])([A-J])(?![\w'\u2019])(?P<next> [a-z]{1,12})?")
-_AFTER_OPTION = frozenset({"is", "was", "because", "since", "as", "and", "or", "but"})
-"""Words after a bare `A` or `I` that leave it an option; before others these are the article and the pronoun."""
-_SECOND_LETTER = re.compile(
-    r"[)\]}*]{0,3}[ ,/]{0,2}(?:(?:or|and) )?(?:[(\[][A-Ja-j][)\]]|(?<=or )[A-J](?!\w))"
-)
-"""What makes "the answer is (A) or (B)" state two."""
-
-_TRUTH = re.compile(
-    r"(?P<not>\bnot |n['\u2019]t )?(?<![\w-])(?P<true>true|false)(?![\w-])"
-    r"|(?<![\w-])(?P<yes>yes|no)(?![\w-])(?P<next> [a-z]{1,12})?",
-    re.IGNORECASE,
-)
-_TRUTH_NAMES = {"yes": "yes", "true": "yes", "no": "no", "false": "no"}
-_AFTER_NO = re.compile(
-    r"(?:and|as|because|but|he|i|if|in|its?|it's|not|or|she|since|so|that|the|there|these|they|this|those|we|when|you)\Z"
-)
-"""Words after `no` that leave it an answer; before others it belongs to them: "no one", "no evidence"."""
-
-_STATEMENT = re.compile(r"answer(?: is|:)", re.IGNORECASE)
-_LATEX_TEXT = re.compile(r"\\(?:boxed|fbox|text|textbf|mathrm|mathbf|textrm) ?\{")
-_OPTION_MARK = re.compile(r"\A\s{0,3}(?:\([a-j]\)|[a-j]\))\s+(?=\w)")
-"""The letter that an option is stated with: "(c) train station"."""
-_ARTICLES = frozenset({"a", "an", "the"})
-_DELETED = re.compile(r"['\u2018\u2019`\"\u201c\u201d*_]|(?<=[0-9]),(?=[0-9]{3})")
-_SPACED = re.compile(
-    r"(?<![0-9])[.]|[.](?![0-9])|[,;:!?()\[\]{}\u2026\u00bf\u00a1]|(?<=\w)-|-(?![0-9])|[\u2013\u2014]"
-)
 
 
 def extract_answer(text: str, spec: AnswerSpec) -> str | None:
@@ -81,7 +44,7 @@ def extract_answer(text: str, spec: AnswerSpec) -> str | None:
     """
     if spec.kind == "regex":
         return _extract_regex(text, spec)
-    return _EXTRACTORS[spec.kind](text)
+    return _load_extractor(spec.kind)(text)
 
 
 def same_answer(a: Answer, b: Answer, spec: AnswerSpec) -> bool:
@@ -97,6 +60,8 @@ def same_answer(a: Answer, b: Answer, spec: AnswerSpec) -> bool:
     if left is None or right is None:
         return False
     if spec.kind == "math.boxed":
+        from exgrpo_artifact.boxed import is_same_math
+
         return is_same_math(left, right)
     if left == right or (spec.kind == "regex" and left == _extract_whole(b, spec)):
         return True
@@ -133,7 +98,7 @@ def _canonicalize(value: Answer, spec: AnswerSpec) -> str | None:
         letter = text.strip(" ().[]").upper()
         return letter if "A" <= letter <= "J" else None
     if spec.kind == "math.boxed":
-        return find_last_boxed(text) or text.strip() or None
+        return extract_answer(text, spec) or text.strip() or None
     return extract_answer(text, spec)
 
 
@@ -161,50 +126,16 @@ def _extract_number(text: str) -> str | None:
 
 
 def _extract_boxed_number(text: str) -> str | None:
-    boxed = find_last_boxed(text)
+    boxed = _load_extractor("math.boxed")(text)
     return None if boxed is None else _extract_number(boxed)
 
 
 # --- words ------------------------------------------------------------------------------------------------
 
 
-def _extract_letter(text: str) -> str | None:
-    stated = _find_last_match(_STATED_LETTER, text)
-    if stated is not None:
-        if _SECOND_LETTER.match(text, stated.end()):
-            return None
-        return next(group for group in stated.groups() if group).upper()
-    bracketed = _find_last_match(_BRACKETED_LETTER, text)
-    if bracketed is not None:
-        return bracketed[1].upper()
-    found = None
-    for match in _BARE_LETTER.finditer(text):
-        following = match["next"]
-        is_word = match[1] in "AI" and following and following.strip() not in _AFTER_OPTION
-        found = found if is_word else match[1]
-    return found
-
-
-def _extract_truth(text: str) -> str | None:
-    found = None
-    for match in _TRUTH.finditer(text):
-        following = (match["next"] or "").strip().lower()
-        if match["true"]:
-            found = _TRUTH_NAMES[match["true"].lower()]
-            found = ("no" if found == "yes" else "yes") if match["not"] else found
-        elif match["yes"].lower() == "yes" or not following or _AFTER_NO.match(following):
-            found = match["yes"].lower()
-    return found
-
-
-def _find_last_match(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:
-    last = deque(pattern.finditer(text), maxlen=1)
-    return last[0] if last else None
-
-
 def _convert_truth(value: Answer) -> str | None:
     if isinstance(value, str):
-        return _extract_truth(value)
+        return _load_extractor("yesno.last")(value)
     return {0: "no", 1: "yes"}.get(value) if isinstance(value, int) else None
 
 
@@ -213,22 +144,6 @@ def _convert_truth(value: Answer) -> str | None:
 
 def _extract_exact(text: str) -> str | None:
     return text.strip() or None
-
-
-def _extract_normalized(text: str) -> str | None:
-    last = _find_last_match(_STATEMENT, text)
-    stated = text[last.end() :].partition("\n")[0].strip(" :*") if last else ""
-    return _normalize(stated or text)
-
-
-def _normalize(text: str) -> str | None:
-    """NFKC, lower case, no articles, one blank between words; no punctuation but a number's own sign and point."""
-    folded = unicodedata.normalize("NFKC", text).replace("\u2212", "-").casefold()
-    folded = _OPTION_MARK.sub("", _LATEX_TEXT.sub("{", folded))
-    words = _SPACED.sub(" ", _DELETED.sub("", folded)).split()
-    kept = [word for word in words if word not in _ARTICLES]
-    # An answer that is nothing but an article or punctuation ("A", "+") must not vanish.
-    return " ".join(kept or words) or folded.strip() or None
 
 
 # --- regular expressions ----------------------------------------------------------------------------------
@@ -252,6 +167,9 @@ def _extract_whole(value: Answer, spec: AnswerSpec) -> str | None:
 
 
 def _compile_pattern(spec: AnswerSpec) -> Regex:
+    from exgrpo_artifact.regex import compile_regex
+    from exgrpo_artifact.regex_syntax import RegexError
+
     try:
         return compile_regex(spec.pattern or "")
     except RegexError as error:
@@ -274,7 +192,7 @@ def _convert(value: Answer, type_: FieldType | None) -> str | None:
         return format_number(number) if number is not None and is_fit else None
     if kind == "bool":
         shown = _show(value).strip().lower()
-        return _TRUTH_NAMES.get(shown)
+        return {"yes": "yes", "true": "yes", "no": "no", "false": "no"}.get(shown)
     text = _show(value).strip()
     if type_ is not None and kind == "choice":
         folded = text.casefold()
@@ -283,13 +201,27 @@ def _convert(value: Answer, type_: FieldType | None) -> str | None:
     return text or None
 
 
-_EXTRACTORS: Mapping[str, Callable[[str], str | None]] = {
-    "number.last": _extract_number,
-    "number.boxed": _extract_boxed_number,
-    "math.boxed": find_last_boxed,
-    "choice.letter": _extract_letter,
-    "yesno.last": _extract_truth,
-    "date.last": find_last_date,
-    "text.exact": _extract_exact,
-    "text.normalized": _extract_normalized,
-}
+@lru_cache(maxsize=16)
+def _load_extractor(kind: str) -> Callable[[str], str | None]:
+    """The function that reads one kind; its patterns are compiled where the kind is first used."""
+    if kind == "number.last":
+        return _extract_number
+    if kind == "number.boxed":
+        return _extract_boxed_number
+    if kind == "text.exact":
+        return _extract_exact
+    if kind == "date.last":
+        from exgrpo_artifact.dates import find_last_date
+
+        return find_last_date
+    if kind == "math.boxed":
+        from exgrpo_artifact.boxed import find_last_boxed
+
+        return find_last_boxed
+    if kind == "text.normalized":
+        from exgrpo_artifact.phrases import find_phrase
+
+        return find_phrase
+    from exgrpo_artifact.letters import find_letter, find_truth
+
+    return {"choice.letter": find_letter, "yesno.last": find_truth}[kind]

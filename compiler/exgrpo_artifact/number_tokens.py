@@ -83,8 +83,8 @@ TOKEN = re.compile(
     r"(?:"
     rf"\\[dtc]?frac ?{_PART.format('top')} ?{_PART.format('bottom')}"
     rf"|(?:(?:[A-Z]{{1,3}})?\\?[{CURRENCY}] ?(?:(?P<inner_sign>[{MINUS}])(?:\\[{CURRENCY}])?)?)?{JOINER}?"
-    rf"(?P<chain>{_NUMERAL}(?:/{_NUMERAL})*)"
-    rf"(?: ?(?:[xX*\u00d7\u00b7\u22c5]|\\times|\\cdot) ?10 ?(?P<ten>{_EXPONENT})| ?(?P<power>{_EXPONENT}))?"
+    rf"(?P<chain>(?!/)(?:/?{_NUMERAL})+)"
+    rf"(?: ?(?P<times>(?:[xX*\u00d7\u00b7\u22c5]|\\times|\\cdot) ?10 ?)?(?P<power>{_EXPONENT}))?"
     r"(?:[ -]?(?P<scale>(?i:thousand|million|billion|trillion))(?![A-Za-z]))?"
     r")"
 )
@@ -117,8 +117,8 @@ def read_token(match: re.Match[str]) -> Fraction | None:
         number = _read_numeral(numeral, sign if is_whole and len(parts) == 1 else 1)
     if number is None:
         return None
-    if match["ten"]:
-        power = _raise(Fraction(10), _read_exponent(match["ten"]))
+    if match["times"]:
+        power = _raise(Fraction(10), _read_exponent(match["power"]))
         number = None if power is None else number * power
     elif match["power"]:
         raised = _raise(abs(number), _read_exponent(match["power"]))

@@ -29,19 +29,19 @@ from exgrpo_artifact.number_tokens import (
 RELATIVE_TOLERANCE = Fraction(1, 10**12)
 """Of two numbers that are the same unless both are whole; it forgives the last digits of floats and nothing else."""
 
-_MINUS_BEFORE = re.compile(
+# These are compiled when a text first needs them, which most do not.
+_MINUS_BEFORE = (
     # A minus that stands apart: after an equals sign any dash, elsewhere only the minus sign itself, and never after a number.
     rf"(?:=[ $]{{0,3}}[{MINUS}]|(?<![\w)\]}}%{CURRENCY}])(?<![0-9)\]}}%{CURRENCY}] )(?<!\b[a-z] )\u2212|\bnegative"
-    rf"|(?:^|[=:(]|\b(?:is|was|be|equals?|to|at|of|by)) ?minus) (?:[A-Z]{{1,3}})?\\?[{CURRENCY}]? ?\Z",
-    re.IGNORECASE,
+    rf"|(?:^|[=:(]|\b(?:is|was|be|equals?|to|at|of|by)) ?minus) (?:[A-Z]{{1,3}})?\\?[{CURRENCY}]? ?\Z"
 )
 _LOOK_BEHIND = 24
 """Characters before a number in which such a minus stands."""
 _TAIL = 2000
 """Characters at the end of a text that are looked at first."""
-_BOUNDARY = re.compile(r"[\n=:;!?\"|<>#]|[a-z] [a-z]|(?<!frac)(?<!frac )[0-9] [0-9]")
-_CENTS = re.compile(r" ?(?:cents?\b|\u00a2)", re.IGNORECASE)
-_DOLLARS_AND = re.compile(r"(?: dollars?)?,?(?: and)? ", re.IGNORECASE)
+_BOUNDARY = r"[\n=:;!?\"|<>#]|[a-z] [a-z]|(?<!frac)(?<!frac )[0-9] [0-9]"
+_CENTS = r" ?(?:cents?\b|\u00a2)"
+_DOLLARS_AND = r"(?: dollars?)?,?(?: and)? "
 
 
 class _Found(NamedTuple):
@@ -82,7 +82,7 @@ def find_last_number(text: str) -> Fraction | None:
     """
     if len(text) > _TAIL:
         # Almost always the end of the text decides. It may be read alone from behind a place that no token spans.
-        cut = _BOUNDARY.search(text, len(text) - _TAIL)
+        cut = re.compile(_BOUNDARY).search(text, len(text) - _TAIL)
         tail = unify_forms(text[cut.end() - 1 :]) if cut else ""
         tokens = list(TOKEN.finditer(tail))
         if len(tokens) > 2 and tokens[-1].start() > _LOOK_BEHIND:
@@ -156,7 +156,10 @@ def _find_last(text: str) -> _Found | None:
     if last["sign"] or last["inner_sign"] or found.start != last.start():
         return found
     window = max(0, last.start() - _LOOK_BEHIND)
-    minus = _MINUS_BEFORE.search(text[window : last.start()])
+    said = text[window : last.start()]
+    if not (any(mark in said for mark in MINUS) or "minus" in said.lower() or "negative" in said.lower()):
+        return found
+    minus = re.search(_MINUS_BEFORE, said, re.IGNORECASE)
     return _Found(-number, window + minus.start(), last.end()) if minus else found
 
 
@@ -171,10 +174,11 @@ def _join_tokens(before: re.Match[str], last: re.Match[str], text: str, number: 
         is_joined = last["chain"] is None or last.group().startswith(JOINER)
         if gap in (" ", " and ") or (gap == "" and is_joined):
             return _Found(whole + sign * number, before.start(), last.end())
-    cents = _CENTS.match(text, last.end())
     is_money = "$" in before.group() or "dollar" in gap.lower()
-    if cents and is_money and whole.denominator == 1 and 0 <= number < 100 and _DOLLARS_AND.fullmatch(gap):
-        return _Found(whole + sign * number / 100, before.start(), cents.end())
+    if is_money and whole.denominator == 1 and 0 <= number < 100:
+        cents = re.match(_CENTS, text[last.end() : last.end() + 8], re.IGNORECASE)
+        if cents and re.fullmatch(_DOLLARS_AND, gap, re.IGNORECASE):
+            return _Found(whole + sign * number / 100, before.start(), last.end() + cents.end())
     return None
 
 
