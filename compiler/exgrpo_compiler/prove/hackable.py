@@ -85,6 +85,7 @@ class Arena:
         self._reader = Reader(bench.anatomy, bench.scales)
         self._model = RewardModel(bench.anatomy)
         self._sampling = _sample_all(bench.dialogue)
+        self._sees_length = any(node.op in ("tokens", "num_turns") for node in bench.anatomy.graph.nodes)
         self._looped = frozenset(e.name for e in bench.dialogue.exchanges if e.in_loop)
         honest = write_honest(bench.dialogue, bench.golds, row, row)
         mistaken = write_honest(bench.dialogue, bench.golds, row, other)
@@ -109,11 +110,12 @@ class Arena:
         read: dict[int, dict[str, float | None]] = {}
         for scenario, probes in sampling.turns.items():
             most = probes[-1]
-            if most not in read:
+            length = most if self._sees_length else 0
+            if length not in read:
                 num_turns = most * sampling.looped + sampling.closing
                 tokens = count_tokens(turns, self._looped, most)
-                read[most] = self._reader.read(self._row, turns, num_turns, tokens, is_praised=is_praised)
-            kinds.append(Kind(scenario, read[most], most))
+                read[length] = self._reader.read(self._row, turns, num_turns, tokens, is_praised=is_praised)
+            kinds.append(Kind(scenario, read[length], most))
         return kinds
 
     def _compare(

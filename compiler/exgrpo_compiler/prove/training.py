@@ -30,9 +30,8 @@ class Training(Record):
 
 def build_training(training: TrainCase) -> Keyed[Training]:
     """The stage's training, under a text that says all of it."""
-    last = _LAST.get(None)
-    if last is not None and last[0] is training:
-        return last[1]
+    if _last and _last[0][0] is training:
+        return _last[0][1]
     settings = training.stage.settings
     sampling = describe_sampling(training.case.dialogue, settings["group"], settings["compare"] or {})
 
@@ -43,11 +42,11 @@ def build_training(training: TrainCase) -> Keyed[Training]:
 
     keys = (training.score_term, sampling, settings["baseline"], settings["scale"])
     keyed = Keyed(make, repr((describe_graph(training.case), keys)))
-    _LAST[None] = (training, keyed)
+    _last[:] = [(training, keyed)]
     return keyed
 
 
-_LAST: dict[None, tuple[TrainCase, Keyed[Training]]] = {}
+_last: list[tuple[TrainCase, Keyed[Training]]] = []
 """The stage that was looked at last: several proofs look at one in turn."""
 
 

@@ -13,7 +13,7 @@ from exgrpo_compiler.ir import CheckedProbes, CheckedProgram, CheckedRule
 from exgrpo_compiler.program import Key, Module, Program
 from exgrpo_compiler.prove.case import Cases
 from exgrpo_compiler.prove.filters import can_apply
-from exgrpo_compiler.prove.usage import ROOTS, find_names, find_needed
+from exgrpo_compiler.prove.usage import ROOTS, find_usage
 from exgrpo_compiler.source import Span
 
 
@@ -25,11 +25,10 @@ def prove_usage(program: Program, checked: CheckedProgram, cases: Cases) -> Iter
     is_whole = not spec.lost_names and not any(decl.is_damaged for decl in spec.decls)
     if not checked.tasks or not is_whole or any(value is None for value in checked.known.values()):
         return
-    needed, named = find_needed(module)
-    yield from _report_declarations(module, needed, named)
-    written = {name for decl in spec.decls for name in find_names(decl)}
+    usage = find_usage(module)
+    yield from _report_declarations(module, usage.needed, usage.named)
     for use in spec.uses:
-        yield from _report_imports(program, use, written)
+        yield from _report_imports(program, use, usage.written)
     yield from _report_idle_rules(program, checked)
 
 

@@ -6,7 +6,7 @@ Invariant: a name that could be a use counts as one, so that nothing in use is e
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from exgrpo_artifact.record import Record
 from exgrpo_compiler import ast
@@ -47,14 +47,26 @@ def _iterate_parts(node: Record) -> Iterator[Any]:
             yield value
 
 
-def find_needed(module: Module) -> tuple[set[str], Mapping[str, set[str]]]:
-    """Names of the file's declarations that its tasks, tests and studies need, and what each declaration names."""
+class Usage(NamedTuple):
+    """What the declarations of a file name."""
+
+    needed: set[str]
+    """All that its tasks, tests and studies need, directly or not."""
+    named: Mapping[str, set[str]]
+    """Declaration -> the names in it; without tasks, tests and studies."""
+    written: set[str]
+    """Every name in the file."""
+
+
+def find_usage(module: Module) -> Usage:
+    """The usage of names in a file."""
     named = {decl.name.text: find_names(decl) for decl in module.spec.decls if decl.kind not in ROOTS}
     needed: set[str] = set()
-    waiting = [name for decl in module.spec.decls if decl.kind in ROOTS for name in find_names(decl)]
+    roots = [name for decl in module.spec.decls if decl.kind in ROOTS for name in find_names(decl)]
+    waiting = list(roots)
     while waiting:
         name = waiting.pop()
         if name not in needed:
             needed.add(name)
             waiting += named.get(name, ())
-    return needed, named
+    return Usage(needed, named, set().union(roots, *named.values()))
