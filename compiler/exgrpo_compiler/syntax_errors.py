@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from exgrpo_compiler.diagnostics import Diagnostic, Label, suggest_name
+from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix, Label, suggest_name
 from exgrpo_compiler.foreign import describe_foreign
+from exgrpo_compiler.problems import suggest_fix
 from exgrpo_compiler.source import Source, Span
 from exgrpo_compiler.syntax import (
     CLOSERS,
@@ -87,9 +88,13 @@ def _is_first_on_line(failure: Failure) -> bool:
 
 
 def _report(
-    failure: Failure, message: str, hint: str | None = None, labels: tuple[Label, ...] = ()
+    failure: Failure,
+    message: str,
+    hint: str | None = None,
+    labels: tuple[Label, ...] = (),
+    fix: Fix | None = None,
 ) -> Diagnostic:
-    return Diagnostic("syntax-error", "error", message, _get_place(failure), labels, hint)
+    return Diagnostic("syntax-error", "error", message, _get_place(failure), labels, hint, fix)
 
 
 def _report_unclosed(failure: Failure, opener: Token) -> Diagnostic:
@@ -151,11 +156,20 @@ def _describe_equals(failure: Failure) -> Diagnostic | None:
         and previous.type in NAMES
         and "COLON" in failure.accepts
     ):
+        place = Span(failure.source, get_end(previous), _get_place(failure).end)
         return _report(
-            failure, "Arguments are written `name: value`, with a colon.", f"write `{previous}: …`"
+            failure,
+            "Arguments are written `name: value`, with a colon.",
+            f"write `{previous}: …`",
+            fix=Fix("write `:`", (Edit(place, ":"),), is_safe=True),
         )
     if "COMPARISON" in failure.accepts:
-        return _report(failure, "A value cannot be assigned inside an expression.", "to compare, write `==`")
+        return _report(
+            failure,
+            "A value cannot be assigned inside an expression.",
+            "to compare, write `==`",
+            fix=Fix("write `==`", (Edit(_get_place(failure), "=="),), is_safe=True),
+        )
     return None
 
 
@@ -179,7 +193,12 @@ def _describe_statement(failure: Failure) -> Diagnostic | None:
         if failure.tokens[0].type == "USE" and token.line == failure.tokens[0].line:
             return _report(failure, f"Expected `.{{` or `as`, found {describe_token(token)}.", _USE_HINT)
         hint = suggest_name(str(token), _DECLARATION_WORDS) or _DECLARATION_HINT
-        return _report(failure, f"Expected a declaration, found {describe_token(token)}.", hint)
+        return _report(
+            failure,
+            f"Expected a declaration, found {describe_token(token)}.",
+            hint,
+            fix=suggest_fix(_get_place(failure), str(token), _DECLARATION_WORDS),
+        )
     if previous is None or previous.type not in NAMES or "LEFT_BRACE" not in failure.accepts:
         return None
     if failure.accepts == {"LEFT_BRACE"} and before is not None and before.type in NAMES:

@@ -78,6 +78,7 @@ def test_safe_fixes_are_found_for_many_mistakes(tmp_path: Path) -> None:
         folder.mkdir()
         mended |= {each.id for each in fix_case(case, folder, is_unsafe=False)[1].applied}
     assert {
+        "unknown-type",
         "mixed-braces",
         "syntax-error",
         "unit-mismatch",
