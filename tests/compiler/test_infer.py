@@ -29,6 +29,7 @@ from exgrpo_compiler.prove.interval import (
 from exgrpo_compiler.source import Source
 from tests.artifact.graphs import Builder, build_exgrpo
 from tests.support.compiling import (
+    GSM8K,
     LESSONS,
     build_reward_spec,
     check,
@@ -172,3 +173,9 @@ def test_the_edit_mends_the_reward(id_: str, terms: str, range_: str) -> None:
     assert mended != spec
     assert id_ not in find_ids(mended)
     assert not has_errors(check(mended))
+
+
+def test_a_term_that_is_off_makes_no_dead_condition_and_no_unused_term() -> None:
+    ids = find_ids(GSM8K, "exgrpo.outcome=off")
+    assert "no-signal" in ids
+    assert {"constant-condition", "constant-reward", "unused-term"}.isdisjoint(ids)

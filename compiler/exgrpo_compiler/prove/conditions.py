@@ -9,6 +9,7 @@ from exgrpo_compiler.diagnostics import Diagnostic
 from exgrpo_compiler.prove.interval import Interval, describe_interval, with_gaps
 from exgrpo_compiler.prove.interval_operators import can_be_false, can_be_true
 from exgrpo_compiler.prove.reward_range import Inferred
+from exgrpo_compiler.prove.unused_terms import has_term_off
 from exgrpo_compiler.prove.wordings import quote_span
 
 _COMPARISONS = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
@@ -16,8 +17,10 @@ _CONDITIONS = _COMPARISONS | {"and", "or", "not"}
 
 
 def prove_conditions(inferred: Inferred) -> Iterator[Diagnostic]:
-    """Conditions with one outcome. Those of literals alone are switches that an author set, and fine."""
+    """Conditions with one outcome. Those of literals alone are switches that an author set, and so is a term that is off."""
     case = inferred.case
+    if has_term_off(case):
+        return
     literal: set[str] = set()
     settled: set[str] = set()
     for node in case.graph.nodes:

@@ -13,7 +13,7 @@ from exgrpo_compiler.source import Span
 
 def prove_use(case: RewardCase, checked: CheckedProgram) -> Iterator[Diagnostic]:
     """Terms without a use. A reward with a term turned off is left alone: what that term needed has no use either."""
-    if any(tree.op == "const" and tree.level != "const" for tree in case.reward.terms.values()):
+    if has_term_off(case):
         return
     used = {case.graph.result, *_find_scored(case, checked)}
     for node in reversed(case.graph.nodes):
@@ -31,6 +31,11 @@ def prove_use(case: RewardCase, checked: CheckedProgram) -> Iterator[Diagnostic]
             hint="use it in `total`, name it in evaluate(score: …) or a test, or remove it",
             fix=Fix(f"remove `{term}`", (Edit(Span(name.source, name.start, value.end), ""),)),
         )
+
+
+def has_term_off(case: RewardCase) -> bool:
+    """Whether a term was turned off from outside: it is 0 at the level that it had."""
+    return any(tree.op == "const" and tree.level != "const" for tree in case.reward.terms.values())
 
 
 def _find_scored(case: RewardCase, checked: CheckedProgram) -> Iterator[str]:
