@@ -7,6 +7,9 @@ without it; all else is compared in a process that is killed when it takes too l
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 
 from exgrpo_artifact.errors import MissingDependencyError, UndecidedError
@@ -43,11 +46,10 @@ def is_same_math(answer: str, gold: str) -> bool:
     """Whether two LaTeX or plain expressions are equal. The order matters to math-verify: the gold one is second here.
 
     Raises:
-        MissingDependencyError: math-verify is not installed.
+        MissingDependencyError: neither text nor number tells, and math-verify is not installed.
         UndecidedError: it took too long or too much memory to find out, or an expression has more than MAX_MATH
             characters.
     """
-    require_math()
     answer, gold = answer.strip(), gold.strip()
     if answer == gold:
         return True
@@ -56,10 +58,29 @@ def is_same_math(answer: str, gold: str) -> bool:
     left, right = parse_number(answer), parse_number(gold)
     if left is not None and right is not None:
         return is_same_number(left, right)
+    if _IS_PLAIN.get():
+        return False
+    require_math()
     verdict = _compare(answer, gold)
     if isinstance(verdict, str):
         raise UndecidedError(f"the comparison of two mathematical answers {verdict}")
     return verdict
+
+
+_IS_PLAIN: ContextVar[bool] = ContextVar("is_plain", default=False)
+
+
+@contextmanager
+def compare_plainly() -> Iterator[None]:
+    """Mathematical answers are compared as texts and numbers only, inside: no process is started and nothing is needed.
+
+    For looking at a reward on made-up answers, of which it is known that those which look different are.
+    """
+    token = _IS_PLAIN.set(True)
+    try:
+        yield
+    finally:
+        _IS_PLAIN.reset(token)
 
 
 @lru_cache(maxsize=1)

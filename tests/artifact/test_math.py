@@ -220,7 +220,9 @@ def test_missing_math_verify_names_the_command_that_installs_it(monkeypatch: pyt
     boxed.has_math.cache_clear()
     try:
         with pytest.raises(MissingDependencyError, match=r"pip install 'exgrpo\[math\]'"):
-            same_answer("5", "5", MATH)
+            same_answer("a+b", "b+a", MATH)
+        assert same_answer("5", "5.0", MATH)
+        assert not same_answer("5", "6", MATH)
         assert extract_answer(r"\boxed{5}", MATH) == "5"
     finally:
         boxed.has_math.cache_clear()

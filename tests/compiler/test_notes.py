@@ -54,3 +54,29 @@ def test_nothing_is_said_where_it_is_installed_or_not_needed(
     monkeypatch.setattr(boxed, "has_math", lambda: False)
     spec.write_text(SPEC.replace("KIND", "number.boxed"), "utf-8")
     assert CheckSession().check(str(spec)).notes == ()
+
+
+REWARD = """
+model tiny = scratch { layers = 3; width = 96; heads = 4; vocab = 512 }
+reward right(d: lesson, item: rows) -> 0..1 {
+  outcome = matches(d.final, item.gold)
+  total   = outcome
+}
+task math {
+  data = rows; student = tiny; seed = 1
+  stage warmup = sft(lesson, epochs: 1, lr: 2e-2)
+  stage train  = grpo(lesson, reward: right, group: { plain: 4 }, steps: 20, lr: 2e-4, scale: group, max_new: 64tok)
+}
+"""
+
+
+def test_proofs_about_a_reward_compare_no_mathematics(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checking starts no process and needs no extra, though attacks on the reward are run."""
+    monkeypatch.setattr(boxed, "has_math", lambda: False)
+    monkeypatch.setattr(boxed, "_compare", lambda answer, gold: pytest.fail("asked the worker"))
+    lesson = SPEC.replace("KIND", "math.boxed")
+    text = lesson[: lesson.rindex("}")] + "  scenario plain = all\n}\n" + REWARD
+    spec.write_text(text, "utf-8")
+    checked = CheckSession().check(str(spec))
+    assert [item.id for item in checked.diagnostics if item.severity == "error"] == []
+    assert any("`lesson.final`" in note for note in checked.notes)

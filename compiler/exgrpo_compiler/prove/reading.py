@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from exgrpo_artifact.aggregates import aggregate_list, aggregate_values
+from exgrpo_artifact.boxed import compare_plainly
 from exgrpo_artifact.graph import Node
 from exgrpo_artifact.levels import place_nodes
 from exgrpo_artifact.operations import apply_operation, is_external
@@ -47,8 +48,9 @@ class Reader:
     ) -> dict[str, float | None]:
         """Values of all atoms; None is not-applicable. Judges give their best where `is_praised`, else their worst."""
         values: dict[str, Value] = {}
-        for node in self._nodes:
-            values[node.id] = self._compute(node, values, item, turns, num_turns, tokens, is_praised)
+        with compare_plainly():
+            for node in self._nodes:
+                values[node.id] = self._compute(node, values, item, turns, num_turns, tokens, is_praised)
         return {atom.id: _to_number(values[atom.id]) for atom in self.anatomy.atoms}
 
     def _compute(
