@@ -16,7 +16,7 @@ from exgrpo_compiler.source import Source
 FACTOR = 8
 LIMIT = 24
 """Between 8, linear, and 64, quadratic; the middle on a logarithmic scale."""
-SIZES = (2_000, 2_000 * FACTOR)
+SIZES = (400, 400 * FACTOR)
 MEASURABLE = 0.05
 
 TEXTS: dict[str, Callable[[int], str]] = {
@@ -75,20 +75,19 @@ TEXTS: dict[str, Callable[[int], str]] = {
 
 
 def measure(text: str) -> float:
-    """CPU seconds, the better of two."""
-    times: list[float] = []
-    for _ in range(2):
-        start = time.process_time()
-        parse_spec(Source("spec.exg", text, "spec"))
-        parse_expression(Source("spec.exg", text, "spec"))
-        times.append(time.process_time() - start)
-    return min(times)
+    """CPU seconds."""
+    start = time.process_time()
+    parse_spec(Source("spec.exg", text, "spec"))
+    parse_expression(Source("spec.exg", text, "spec"))
+    return time.process_time() - start
 
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_time_is_linear_in_the_length(name: str) -> None:
-    make = TEXTS[name]
-    small, large = (measure(make(size)) for size in SIZES)
+    texts = [TEXTS[name](size) for size in SIZES]
+    small, large = map(measure, texts)
+    if large >= MEASURABLE and large / small >= LIMIT:  # a machine may be busy once
+        small, large = (min(measure(text) for _ in range(3)) for text in texts)
     assert large < MEASURABLE or large / small < LIMIT, f"{small:.3f} s, {large:.3f} s"
 
 
