@@ -317,6 +317,26 @@ def test_half_of_the_groups_carry_signal_at_the_ends_of_the_range(
         assert share == pytest.approx(0.5, abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("total", "has_signal"),
+    [
+        ("outcome", True),
+        ("mean(outcome)", False),
+        ("outcome - outcome", False),
+        ("outcome if item.gold > 100000 else 0", True),
+        ("1 if d.tokens > 100000tok else 0", True),
+        ("1 if d.scenario == full else 0", True),
+        ("max(outcome) + count(d.turns)", False),
+        ("mean(0.01 * d.turns)", False),
+        ("1 if bernoulli(0.5) == 1 else 0", True),
+        ("1 if bernoulli(1) == 1 else 0", False),
+    ],
+)
+def test_a_total_that_is_the_same_for_the_whole_group_is_an_error(total: str, has_signal: bool) -> None:
+    found = list(prove_signal(make_training(OUTCOME + f"total = {total}", MIXED)))
+    assert [(one.id, one.severity) for one in found] == ([] if has_signal else [("no-signal", "error")])
+
+
 def test_more_rollouts_reach_further() -> None:
     ends = []
     for size in (2, 4, 8, 16):

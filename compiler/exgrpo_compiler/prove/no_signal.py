@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 from exgrpo_artifact.manifest import Signal
 from exgrpo_compiler.diagnostics import Diagnostic, Label
+from exgrpo_compiler.prove.atoms import Anatomy
 from exgrpo_compiler.prove.case import TrainCase
-from exgrpo_compiler.prove.groups import count_groups, list_groups, list_rows, list_trained
+from exgrpo_compiler.prove.groups import MAX_ROWS, count_groups, list_groups, list_rows, list_trained
 from exgrpo_compiler.prove.memo import remember
 from exgrpo_compiler.prove.model import FAILED, Kind, RewardModel
 from exgrpo_compiler.prove.training import Training, build_training
@@ -49,12 +50,21 @@ def is_constant(model: RewardModel, sampling: Sampling, baseline: str) -> bool:
     varying = [atom for atom in model.anatomy.atoms if atom.id in below and atom.level != "const"]
     if not varying and len({kind.scenario for kind in kinds}) == 1:
         return True
-    number = math.prod(len(atom.values) for atom in varying)
-    if not all(atom.is_finite for atom in varying) or number > NUM_KINDS:
+    if _finds_signal(model, kinds, sampling, baseline):
         return False
-    if count_groups(kinds, sampling) > MAX_PATTERNS:
-        return not _finds_signal(model, kinds, sampling, baseline) and _is_group_level(model)
-    return not _finds_signal(model, kinds, sampling, baseline)
+    return _is_group_level(model) or _is_all_tried(model.anatomy, kinds, sampling)
+
+
+def _is_all_tried(anatomy: Anatomy, kinds: Sequence[Kind], sampling: Sampling) -> bool:
+    """Whether these kinds are all there are, and all groups and rows of them are looked at."""
+    own = [atom for atom in anatomy.atoms if atom.level != "const"]
+    of_row = [atom for atom in anatomy.atoms if atom.level == "const"]
+    return (
+        all(atom.is_finite for atom in anatomy.atoms if atom.id in anatomy.below[anatomy.graph.result])
+        and math.prod(len(atom.values) for atom in own) <= NUM_KINDS
+        and math.prod(len(atom.values) for atom in of_row) <= MAX_ROWS
+        and count_groups(kinds, sampling) <= MAX_PATTERNS
+    )
 
 
 def _is_group_level(model: RewardModel) -> bool:
