@@ -4,7 +4,7 @@ Each token of each spec is deleted, doubled, and has each junk token put before 
 (stock Lark refuses them, or the parser reports an error) it is counted how many reports one mistake gives, and how
 much of the syntax tree is still there. Beside it stock Lark, which goes on by dropping the token that it refuses.
 
-    python benchmarks/recovery.py [--sample N] > benchmarks/results/recovery.md
+    python benchmarks/recovery.py [--mutants N] > benchmarks/results/recovery.md
 """
 
 from __future__ import annotations
@@ -165,10 +165,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--sample", type=int, help="so many mutants of each spec for stock Lark (default 300)", default=300
-    )
-    sample = parser.parse_args().sample
+    parser.add_argument("--mutants", type=int, help="so many mutants of each spec, by chance (default: all)")
+    parser.add_argument("--sample", type=int, help="the same for stock Lark (default 100)", default=100)
+    options = parser.parse_args()
+    sample = options.sample
     counts: list[Count] = []
     stock: list[tuple[str, int]] = []
     lark = load_lark()
@@ -176,13 +176,18 @@ def main() -> None:
         whole = parse_spec(Source(path.name, path.read_text(encoding="utf-8"), "spec")).value
         assert whole is not None
         mutants = list(make_mutants(path))
-        counts.extend(found for mutant in mutants if (found := count_mutant(mutant, whole)) is not None)
-        chosen = random.Random(0).sample(mutants, min(sample, len(mutants)))
-        stock.extend((mutant.kind, found) for mutant in chosen if (found := count_with_lark(mutant, lark)))
+        random.Random(0).shuffle(mutants)
+        counts.extend(found for each in mutants[: options.mutants] if (found := count_mutant(each, whole)))
+        stock.extend(
+            (each.kind, found) for each in mutants[:sample] if (found := count_with_lark(each, lark))
+        )
+    extent = (
+        "all of it" if options.mutants is None else f"{options.mutants:,} mutants of each spec, by chance"
+    )
     kinds = ("delete", "double", "insert")
     print("# Recovery from one mistake")
     print(
-        "\nWritten by `python benchmarks/recovery.py`: every token deleted, doubled, and junk put before it, in every spec."
+        f"\nWritten by `python benchmarks/recovery.py`: each token of each spec deleted, doubled, and junk put before it; {extent}."
     )
     rows = [(kind, [count.reports for count in counts if count.kind == kind]) for kind in kinds]
     write_table("This parser", [*rows, ("all", [count.reports for count in counts])])

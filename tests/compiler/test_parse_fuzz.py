@@ -9,13 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exgrpo_compiler import grammar_tables
 from exgrpo_compiler.ast import SpecFile
 from exgrpo_compiler.diagnostics import Outcome, has_errors
 from exgrpo_compiler.parse import MAX_DEPTH, parse_expression, parse_spec
+from exgrpo_compiler.parser_stack import ParserStack
 from exgrpo_compiler.render import render_human
 from exgrpo_compiler.render_json import render_json
 from exgrpo_compiler.source import Source
 from exgrpo_compiler.syntax import PUNCTUATION
+from exgrpo_compiler.tree import Token
 from tests.golden.harness import read_cases
 
 SPEC = (Path(__file__).parent / "example.exg").read_text(encoding="utf-8")
@@ -71,6 +74,32 @@ def test_any_damage_to_a_spec_is_read(data: st.DataObject) -> None:
 @given(st.integers(0, len(SPEC)))
 def test_any_beginning_of_a_spec_is_read(end: int) -> None:
     check_text(SPEC[:end])
+
+
+WRITTEN = {
+    **{terminal: word for word, terminal in grammar_tables.WORDS.items()},
+    **PUNCTUATION,
+    "NAME": "x",
+    "NUMBER": "1",
+    "STRING": '"s"',
+    "BLOCK_STRING": '"""\n  s\n  """',
+    "RAW_STRING": "`s`",
+    "COMPARISON": "<",
+}
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.data())
+def test_any_beginning_of_a_sentence_of_the_grammar_is_read(data: st.DataObject) -> None:
+    """Every token is one that the grammar has a place for, so that deep constructs are reached."""
+    stack = ParserStack("file")
+    words: list[str] = []
+    for _ in range(data.draw(st.integers(0, 60))):
+        terminal = data.draw(st.sampled_from(sorted(stack.find_accepted())))
+        assert stack.feed(Token(terminal, WRITTEN[terminal], 0, 0))
+        words.append(WRITTEN[terminal])
+    separator = data.draw(st.sampled_from([" ", "\n", " // c\n", "\n/// d\n"]))
+    check_text(separator.join(words))
 
 
 def find_tokens() -> list[re.Match[str]]:
