@@ -89,6 +89,8 @@ def test_what_pays_under_a_reward_of_numbers(terms: str, families: set[str]) -> 
         ("text", "text.exact"),
         ("text", "date.last"),
         ("number", "number.boxed"),
+        ("text", "math.boxed"),
+        ("number", "math.boxed"),
         ("int", "number.last"),
         ("text", "number.last"),
         ('choice("red", "green")', "text.exact"),
@@ -96,7 +98,7 @@ def test_what_pays_under_a_reward_of_numbers(terms: str, families: set[str]) -> 
 )
 def test_an_outcome_alone_is_never_hackable(gold: str, answer: str) -> None:
     words = "{{ item.gold }}" if answer.startswith("text") else "The answer is {{ item.gold }}."
-    if answer == "number.boxed":
+    if answer.endswith("boxed"):
         words = "\\\\boxed{% raw %}{{% endraw %}{{ item.gold }}}"
     (case,) = find_cases(write_spec(OUTCOME, gold=gold, answer=answer, words=words)).rewards
     assert list(prove_hackable(case)) == []
