@@ -1,8 +1,8 @@
 """A file with mistakes in it to its declarations, piece by piece, and a report for each mistake.
 
 A piece runs from where one declaration begins to where the next one does. One in which nothing is wrong is read as
-in a file without mistakes. In one where several things seem wrong, the edit of one token that explains them all is
-looked for first; without it a mistake costs its statement.
+in a file without mistakes. Where one token's edit explains all that seems wrong, the tree is that of the mended piece,
+and there is one report; without such an edit a mistake costs its statement.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ class _Parser:
             return _Piece(parsed[0], builder.diagnostics, frozenset(builder.used_docs))
         piece = self._recover(tokens, broken, is_last)
         errors = [problem for problem in piece.diagnostics if problem.severity == "error"]
-        if broken or len(errors) < 2:
+        if broken or not errors or not (isinstance(parsed, int) or len(errors) > 1):
             return piece
         mended = PieceMender(self.source, tokens, self.line_leads, self.lexed.docs, MAX_DEPTH + 1).mend()
         return piece if mended is None else self._explain(mended, errors, piece)
@@ -107,7 +107,8 @@ class _Parser:
         """One report for the one mistake that there was: the nearest to it."""
         error = min(errors, key=lambda problem: abs(problem.span.start - mended.place))
         items = [self._mark_damage(item, [error]) for item in mended.items]
-        return _Piece(items, (error, *mended.warnings), mended.used_docs | piece.used_docs)
+        used = mended.used_docs | piece.used_docs
+        return _Piece(items, (error, *mended.warnings), used, piece.lost_names)
 
     def _find_broken(self, tokens: Sequence[Token]) -> list[Diagnostic]:
         """Errors that the lexer found on the lines of a piece."""

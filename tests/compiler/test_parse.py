@@ -425,7 +425,7 @@ def test_what_is_not_one_expression_is_refused(text: str) -> None:
 
 def test_a_damaged_declaration_keeps_its_other_statements() -> None:
     outcome = parse_spec(
-        Source("spec.exg", "exg 1\ntask t {\n  a = 1\n  b = = 2\n  c = 3\n}\nconst x = 1", "spec")
+        Source("spec.exg", "exg 1\ntask t {\n  a = 1\n  b = = = 2\n  c = 3\n}\nconst x = 1", "spec")
     )
     assert outcome.value is not None
     task, const = outcome.value.decls
@@ -438,7 +438,7 @@ def test_a_damaged_declaration_keeps_its_other_statements() -> None:
 
 
 def test_the_names_of_a_lost_declaration_are_known() -> None:
-    outcome = parse_spec(Source("spec.exg", "exg 1\nrule why(a text) { }\nconst x = 1", "spec"))
+    outcome = parse_spec(Source("spec.exg", "exg 1\nrule why(a text, b text) { }\nconst x = 1", "spec"))
     assert outcome.value is not None
     assert [decl.name.text for decl in outcome.value.decls] == ["x"]
     assert "why" in outcome.value.lost_names
