@@ -11,10 +11,9 @@ from typing import NamedTuple
 from exgrpo_artifact.storage import MANIFEST, REWARD
 from exgrpo_compiler.diagnostics import Diagnostic
 from exgrpo_compiler.pipeline import compile_spec
-from exgrpo_compiler.source import Source
 from exgrpo_dsl.checking import CheckSession
 from exgrpo_dsl.errors import UsageError
-from exgrpo_dsl.loading import UnreadableSpecError, load_module, read_source
+from exgrpo_dsl.loading import UnreadableSpecError, load_module, open_spec
 from exgrpo_runtime.run_dir import disk_boundary, read_json, write_text
 
 Files = Mapping[str, str]
@@ -45,7 +44,7 @@ def compile_file(path: Path, *, task: str | None = None, overrides: Sequence[str
         UsageError: there is no such file.
     """
     try:
-        source = _read_spec(path)
+        source = open_spec(path)
         outcome = compile_spec(source, load_module, task=task, overrides=overrides)
     except UnreadableSpecError as error:
         return Compiled(None, (error.diagnostic,))
@@ -92,14 +91,3 @@ def _is_replaceable(target: Path) -> bool:
     return (
         isinstance(manifest, dict) and "content_hash" in manifest and names <= {MANIFEST, REWARD, "prompts"}
     )
-
-
-def _read_spec(path: Path) -> Source:
-    try:
-        return read_source(path)
-    except FileNotFoundError as error:
-        raise UsageError(f"{path}: no such file.") from error
-    except IsADirectoryError as error:
-        raise UsageError(f"{path} is a directory; name a .exg file.") from error
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}.") from error

@@ -17,8 +17,14 @@ from exgrpo_compiler.parse import parse_spec
 from exgrpo_compiler.pipeline import check_spec
 from exgrpo_compiler.source import Source, Span
 from exgrpo_dsl.check_cache import CheckCache, Closure, Stored, hash_bytes
-from exgrpo_dsl.errors import UsageError
-from exgrpo_dsl.loading import UnreadableSpecError, decode_source, find_module, read_bytes, read_source
+from exgrpo_dsl.loading import (
+    UnreadableSpecError,
+    decode_source,
+    find_module,
+    read_bytes,
+    read_named_bytes,
+    read_source,
+)
 from exgrpo_dsl.notes import list_notes
 
 NUM_SAMPLED = 2
@@ -100,7 +106,7 @@ class CheckSession:
 
     def _read(self, path: str, module: str, closure: dict[str, str]) -> Source:
         if path not in self._raw:
-            self._raw[path] = _read_spec(path)
+            self._raw[path] = read_named_bytes(path)
         raw = self._raw[path]
         assert raw is not None, "only files that can be read are asked for"
         closure[path] = hash_bytes(raw)
@@ -121,17 +127,6 @@ class CheckSession:
         if key not in self._parsed:
             self._parsed[key] = parse_spec(source)
         return self._parsed[key]
-
-
-def _read_spec(path: str) -> bytes:
-    try:
-        return read_bytes(path)
-    except FileNotFoundError as error:
-        raise UsageError(f"{path}: no such file.") from error
-    except IsADirectoryError as error:
-        raise UsageError(f"{path} is a directory; name a .exg file.") from error
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def store_result(checked: CheckedFile) -> Stored:

@@ -15,8 +15,7 @@ from exgrpo_compiler.reference.collect import Described, DescribedModule, descri
 from exgrpo_compiler.reference.page import Writer, get_page_name
 from exgrpo_compiler.resolve import resolve_program
 from exgrpo_dsl.errors import UsageError
-from exgrpo_dsl.loading import UnreadableSpecError, load_module
-from exgrpo_dsl.specs import find_specs, open_spec
+from exgrpo_dsl.loading import UnreadableSpecError, find_specs, load_module, open_spec
 from exgrpo_runtime.run_dir import disk_boundary, write_text
 
 
@@ -28,7 +27,7 @@ def build_reference(directory: Path) -> dict[str, str]:
     """
     if not directory.is_dir():
         raise UsageError(f"{directory} is no directory; `exgrpo doc` describes all .exg files below one.")
-    paths = find_specs([directory])
+    paths = [Path(path) for path in find_specs([str(directory)])]
     modules = [_describe_file(path) for path in paths]
     names = {
         module.name: path.relative_to(directory).as_posix()

@@ -13,8 +13,8 @@ from exgrpo_compiler.parse import parse_expression, parse_spec
 from exgrpo_compiler.resolve import resolve_program
 from exgrpo_compiler.source import Source
 from exgrpo_dsl.api import compile_file
-from exgrpo_dsl.loading import UnreadableSpecError, load_module
-from exgrpo_dsl.specs import load_spec, open_spec
+from exgrpo_dsl.loading import UnreadableSpecError, load_module, open_spec
+from exgrpo_dsl.specs import load_spec
 
 STAGES: Final = ("tokens", "ast", "resolved", "checked", "ir", "artifact")
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from exgrpo_compiler.diagnostics import Diagnostic
 from exgrpo_compiler.source import Source, Span
+from exgrpo_dsl.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,19 +43,54 @@ def find_quickstart() -> Path:
     return Path(_find_package(package)) / name
 
 
-def find_specs(paths: list[str]) -> list[str]:
-    """The files as given, and for a directory every `.exg` file below it, sorted; each once."""
+def find_specs(paths: Sequence[str]) -> list[str]:
+    """The files as given, and for a directory every `.exg` file below it, sorted; each once.
+
+    Raises:
+        UsageError: a directory holds none.
+    """
     found: dict[str, None] = {}
     for path in paths:
-        if not os.path.isdir(path):
-            found[path] = None
-            continue
-        for folder, folders, names in os.walk(path):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            found.update(
-                dict.fromkeys(os.path.join(folder, name) for name in sorted(names) if name.endswith(SUFFIX))
-            )
+        inside = _walk_folder(path) if os.path.isdir(path) else [path]
+        if not inside:
+            raise UsageError(f"{path} holds no {SUFFIX} file.")
+        found.update(dict.fromkeys(inside))
     return list(found)
+
+
+def _walk_folder(root: str) -> list[str]:
+    found = []
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        found.extend(os.path.join(folder, name) for name in sorted(names) if name.endswith(SUFFIX))
+    return found
+
+
+def read_named_bytes(path: str) -> bytes:
+    """The bytes of a spec that the user named.
+
+    Raises:
+        UsageError: there is no such file, or it cannot be read.
+    """
+    try:
+        return read_bytes(path)
+    except FileNotFoundError as error:
+        raise UsageError(f"{path}: no such file.") from error
+    except IsADirectoryError as error:
+        raise UsageError(f"{path} is a directory; name a {SUFFIX} file.") from error
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def open_spec(path: str | Path) -> Source:
+    """The text of a spec that the user named.
+
+    Raises:
+        UsageError: there is no such file, or it cannot be read.
+        UnreadableSpecError: it is no text.
+    """
+    name = str(path)
+    return decode_source(name, read_named_bytes(name), os.path.basename(name))
 
 
 def read_bytes(path: str) -> bytes:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
 from difflib import unified_diff
 from pathlib import Path
 from typing import NamedTuple
 
 from exgrpo_artifact.errors import DiskError
 from exgrpo_compiler.source import Source
-from exgrpo_dsl.errors import UsageError
-from exgrpo_dsl.loading import decode_source, find_specs, read_bytes
+from exgrpo_dsl.loading import decode_source, read_named_bytes
 
 STDIN = "-"
 """Names standard input on the command line."""
@@ -30,18 +28,6 @@ class SpecText(NamedTuple):
         return Path(self.source.name)
 
 
-def find_files(paths: Sequence[str]) -> list[str]:
-    """The files named and all `.exg` files below the directories named.
-
-    Raises:
-        UsageError: there is none.
-    """
-    found = find_specs(list(paths))
-    if not found:
-        raise UsageError(f"There is no .exg file below {', '.join(paths)}.")
-    return found
-
-
 def read_spec_text(path: str) -> SpecText:
     """A spec file, or standard input.
 
@@ -52,7 +38,7 @@ def read_spec_text(path: str) -> SpecText:
     if path == STDIN:
         raw, name = sys.stdin.buffer.read(), "<stdin>"
     else:
-        raw, name = _read_file(path), path
+        raw, name = read_named_bytes(path), path
     return SpecText(decode_source(name, raw, Path(name).name), _has_crlf(raw))
 
 
@@ -94,15 +80,6 @@ def render_diff(spec: SpecText, text: str) -> str:
     return "".join(
         line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines
     )
-
-
-def _read_file(path: str) -> bytes:
-    try:
-        return read_bytes(path)
-    except FileNotFoundError as error:
-        raise UsageError(f"{path}: no such file.") from error
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def _has_crlf(raw: bytes) -> bool:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from exgrpo_compiler.testing.mutation import Mutation, mutate_rewards
 from exgrpo_compiler.testing.outcome import FileOutcome, run_program
-from exgrpo_dsl.specs import find_specs, load_spec
+from exgrpo_dsl.loading import find_specs
+from exgrpo_dsl.specs import load_spec
 
 
 def test_files(paths: Sequence[Path]) -> tuple[FileOutcome, ...]:
@@ -18,7 +19,7 @@ def test_files(paths: Sequence[Path]) -> tuple[FileOutcome, ...]:
         MissingDependencyError: an outcome by `math.boxed` without math-verify.
     """
     outcomes = []
-    for path in find_specs(paths):
+    for path in map(Path, find_specs([str(path) for path in paths])):
         loaded = load_spec(path)
         program = loaded.spec.program if loaded.spec is not None else None
         outcomes.append(run_program(str(path), program, loaded.diagnostics))

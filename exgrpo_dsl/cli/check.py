@@ -42,12 +42,9 @@ def check(
         raise click.UsageError("--tokenizer and --rows belong together.")
     from exgrpo_dsl.check_cache import open_cache
     from exgrpo_dsl.cli.quick import check_paths
-    from exgrpo_dsl.errors import UsageError
     from exgrpo_dsl.loading import find_specs
 
     paths = find_specs([str(spec) for spec in specs])
-    if not paths:
-        raise UsageError(f"There is no .exg file below {', '.join(str(spec) for spec in specs)}.")
     cache = None if no_cache or overrides else open_cache(paths)
     if tokenizer is None or rows is None:
         return check_paths(paths, cache, format_, overrides)

@@ -24,12 +24,12 @@ def fix(specs: tuple[str, ...], is_unsafe: bool, is_diff: bool) -> int:
     from exgrpo_compiler.fixes import describe_fix, list_fixable
     from exgrpo_dsl.cli.show import merge_reports, show_diagnostics
     from exgrpo_dsl.fixing import fix_spec
-    from exgrpo_dsl.loading import UnreadableSpecError
-    from exgrpo_dsl.rewriting import STDIN, find_files, read_spec_text, render_diff, write_spec_text
+    from exgrpo_dsl.loading import UnreadableSpecError, find_specs
+    from exgrpo_dsl.rewriting import STDIN, read_spec_text, render_diff, write_spec_text
 
     remaining: list[tuple[Diagnostic, ...]] = []
     num_applied, num_unsafe = 0, 0
-    for path in find_files(specs):
+    for path in find_specs(specs):
         if path == STDIN:
             raise click.UsageError("fix works on files; `-` has none to write.")
         try:

@@ -22,11 +22,10 @@ def fmt(specs: tuple[str, ...], is_check: bool, is_diff: bool) -> int:
     from exgrpo_compiler.diagnostics import has_errors
     from exgrpo_compiler.format.formatting import format_source
     from exgrpo_dsl.cli.show import show_diagnostics
-    from exgrpo_dsl.loading import UnreadableSpecError
+    from exgrpo_dsl.loading import UnreadableSpecError, find_specs
     from exgrpo_dsl.rewriting import (
         STDIN,
         encode_text,
-        find_files,
         is_same,
         read_spec_text,
         render_diff,
@@ -34,7 +33,7 @@ def fmt(specs: tuple[str, ...], is_check: bool, is_diff: bool) -> int:
     )
 
     found, num_changed, num_files = [], 0, 0
-    for path in find_files(specs):
+    for path in find_specs(specs):
         num_files += 1
         try:
             spec = read_spec_text(path)

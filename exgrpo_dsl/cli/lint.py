@@ -25,9 +25,9 @@ def lint(specs: tuple[str, ...], format_: str) -> int:
     from exgrpo_compiler.diagnostics import has_errors
     from exgrpo_dsl.cli.show import merge_reports, show_diagnostics
     from exgrpo_dsl.linting import lint_file
-    from exgrpo_dsl.rewriting import find_files
+    from exgrpo_dsl.loading import find_specs
 
-    paths = find_files(specs)
+    paths = find_specs(specs)
     found = merge_reports([lint_file(path) for path in paths])
     show_diagnostics(found, format_)
     if format_ == "human":

@@ -69,7 +69,7 @@ def test_fmt_says_what_is_not_there(tmp_path: Path) -> None:
     missing = run_exgrpo("fmt", "nowhere.exg", cwd=tmp_path)
     assert (missing.returncode, missing.stderr) == (2, "error: nowhere.exg: no such file.\n")
     empty = run_exgrpo("fmt", ".", cwd=tmp_path)
-    assert (empty.returncode, empty.stderr) == (2, "error: There is no .exg file below ..\n")
+    assert (empty.returncode, empty.stderr) == (2, "error: . holds no .exg file.\n")
 
 
 def test_fmt_reads_standard_input(tmp_path: Path) -> None:
