@@ -187,7 +187,8 @@ def main() -> None:
     kinds = ("delete", "double", "insert")
     print("# Recovery from one mistake")
     print(
-        f"\nWritten by `{' '.join(['python benchmarks/recovery.py', *sys.argv[1:]])}`: each token of each spec deleted, doubled, and junk put before it; {extent}."
+        f"\nWritten by `{' '.join(['python benchmarks/recovery.py', *sys.argv[1:]])}`: "
+        f"each token of each spec deleted, doubled, and junk put before it; {extent}."
     )
     rows = [(kind, [count.reports for count in counts if count.kind == kind]) for kind in kinds]
     write_table("This parser", [*rows, ("all", [count.reports for count in counts])])
