@@ -227,6 +227,8 @@ def lay_out(draw: st.DrawFn, spec: Words, notes: tuple[str, ...] = COMMENTS) -> 
         is_start = word == START
         depth += (word in OPENERS) - (word in CLOSERS)
         gap = random.choice(notes if random.random() < 0.1 else GAPS)
+        if word == "/" and gap.startswith("/"):
+            gap = f" {gap}"  # three slashes would begin documentation
         if depth == 0 and following in KINDS and not is_start:
             gap = " "  # a kind at the start of a line would begin a declaration
         # In the first column it would do so whatever is open.
