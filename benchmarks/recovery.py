@@ -21,7 +21,7 @@ from exgrpo_artifact.record import Record, get_fields
 from exgrpo_compiler.ast import Decl, SpecFile, Use
 from exgrpo_compiler.parse import parse_spec
 from exgrpo_compiler.source import Source, Span
-from exgrpo_compiler.tokens import read_tokens
+from exgrpo_compiler.syntax.tokens import read_tokens
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDERS = ("specs/exgrpo_specs", "tests/specs", "tests/compiler")

@@ -13,8 +13,8 @@ import exgrpo_specs.starters
 from exgrpo_artifact.errors import DiskError
 from exgrpo_compiler.format.formatting import format_source
 from exgrpo_compiler.source import Source
-from exgrpo_compiler.syntax import KINDS as DECLARATION_KINDS
-from exgrpo_compiler.syntax import RESERVED, STATEMENT_WORDS
+from exgrpo_compiler.syntax.terminals import KINDS as DECLARATION_KINDS
+from exgrpo_compiler.syntax.terminals import RESERVED, STATEMENT_WORDS
 from exgrpo_dsl.errors import UsageError
 
 KINDS: Final[Mapping[str, str]] = MappingProxyType(

@@ -1,4 +1,4 @@
-"""Writes compiler/exgrpo_compiler/grammar_tables.py from the grammar of record: Lark's LALR(1) tables and its terminals.
+"""Writes compiler/exgrpo_compiler/syntax/grammar_tables.py from the grammar of record: Lark's LALR(1) tables and its terminals.
 
 The compiler parses by these tables and never loads Lark. Lark numbers its states differently on every run; here they are
 numbered breadth first from the start states, symbols in order of name, so that the same grammar gives the same bytes.
@@ -21,7 +21,7 @@ from lark.parsers.lalr_analysis import Shift
 
 ROOT = Path(__file__).resolve().parent.parent / "compiler" / "exgrpo_compiler"
 GRAMMAR = ROOT / "grammar" / "exg.lark"
-TABLES = ROOT / "grammar_tables.py"
+TABLES = ROOT / "syntax" / "grammar_tables.py"
 STARTS = ["file", "expression"]
 _WIDTH = 108
 

@@ -11,7 +11,7 @@ from exgrpo_artifact.manifest import GrpoStage, SftStage
 from exgrpo_artifact.record import get_fields
 from exgrpo_compiler.diagnostics import Diagnostic
 from exgrpo_compiler.pipeline import check_spec
-from exgrpo_compiler.render import render_human
+from exgrpo_compiler.render.human import render_human
 from exgrpo_compiler.source import Source
 from exgrpo_dsl.loading import load_module
 from scripts.build_docs import build_diagnostics, write_files

@@ -10,8 +10,8 @@ from typing import Any
 
 from exgrpo_artifact.record import Record, get_fields
 from exgrpo_compiler.ast import SpecFile
-from exgrpo_compiler.lex import scan_text
 from exgrpo_compiler.source import Source, Span
+from exgrpo_compiler.syntax.lex import scan_text
 
 _INDENT = "  "
 

@@ -6,15 +6,15 @@ from collections.abc import Iterable, Sequence
 from typing import cast
 
 from exgrpo_compiler.ast import Comment, Decl, Expr, SpecFile, Use
-from exgrpo_compiler.brackets import find_line_leads
-from exgrpo_compiler.build_ast import Header, TreeBuilder, find_unused_docs
-from exgrpo_compiler.damaged import MAX_DEPTH, find_too_deep, parse_damaged
 from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix, Outcome, has_errors
-from exgrpo_compiler.recover import parse_piece
 from exgrpo_compiler.source import Source, Span
-from exgrpo_compiler.straight import read_straight
-from exgrpo_compiler.tokens import get_span, is_first_on_line, read_tokens
-from exgrpo_compiler.tree import Token
+from exgrpo_compiler.syntax.brackets import find_line_leads
+from exgrpo_compiler.syntax.build_ast import Header, TreeBuilder, find_unused_docs
+from exgrpo_compiler.syntax.damaged import MAX_DEPTH, find_too_deep, parse_damaged
+from exgrpo_compiler.syntax.recover import parse_piece
+from exgrpo_compiler.syntax.straight import read_straight
+from exgrpo_compiler.syntax.tokens import get_span, is_first_on_line, read_tokens
+from exgrpo_compiler.syntax.tree import Token
 
 __all__ = ["EDITION", "MAX_DEPTH", "parse_expression", "parse_spec"]
 

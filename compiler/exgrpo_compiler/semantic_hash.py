@@ -21,7 +21,7 @@ from exgrpo_compiler.pipeline import check_spec, compile_spec
 from exgrpo_compiler.program import Load
 from exgrpo_compiler.resolve import resolve_program
 from exgrpo_compiler.source import Source, Span
-from exgrpo_compiler.tree_shape import strip_places
+from exgrpo_compiler.syntax.tree_shape import strip_places
 
 
 def compute_semantic_hash(source: Source, load: Load) -> Outcome[str]:

@@ -13,8 +13,8 @@ from functools import lru_cache
 from exgrpo_compiler.ast import Text
 from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix, Severity
 from exgrpo_compiler.problems import Problems
-from exgrpo_compiler.template_findings import Analysis, Finding, Remedy, Replacement
-from exgrpo_compiler.template_words import LATEX_HINT, find_latex, make_span
+from exgrpo_compiler.template.findings import Analysis, Finding, Remedy, Replacement
+from exgrpo_compiler.template.words import LATEX_HINT, find_latex, make_span
 from exgrpo_compiler.value_types import Type
 
 Names = Mapping[str, Type]
@@ -48,10 +48,10 @@ def _place(finding: Finding, text: Text, what: str) -> Diagnostic:
 
 @lru_cache(_MEMO_SIZE)
 def _analyse(text: str, names: tuple[tuple[str, Type], ...]) -> Analysis:
-    from exgrpo_compiler.template_check import TemplateChecker
-    from exgrpo_compiler.template_flow import FlowFinder
-    from exgrpo_compiler.template_syntax import parse_template
-    from exgrpo_compiler.template_tokens import TemplateError
+    from exgrpo_compiler.template.check import TemplateChecker
+    from exgrpo_compiler.template.flow import FlowFinder
+    from exgrpo_compiler.template.syntax import parse_template
+    from exgrpo_compiler.template.tokens import TemplateError
 
     types = dict(names)
     try:

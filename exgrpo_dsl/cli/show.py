@@ -42,7 +42,7 @@ def wants_color(stream: TextIO) -> bool:
 
 
 def _show_human(diagnostics: Sequence[Diagnostic]) -> None:
-    from exgrpo_compiler.render import render_advice, render_human
+    from exgrpo_compiler.render.human import render_advice, render_human
 
     text = f"{render_human(diagnostics, color=wants_color(sys.stderr))}\n{render_advice(diagnostics)}\n"
     _write(sys.stderr, text)
@@ -59,13 +59,13 @@ def _write(stream: TextIO, text: str) -> None:
 def _render_for_tools(diagnostics: Sequence[Diagnostic], format_: str) -> str:
     base = str(Path.cwd())
     if format_ == "json":
-        from exgrpo_compiler.render_json import render_json
+        from exgrpo_compiler.render.json_lines import render_json
 
         return render_json(diagnostics, base)
     if format_ == "sarif":
-        from exgrpo_compiler.render_sarif import render_sarif
+        from exgrpo_compiler.render.sarif import render_sarif
 
         return render_sarif(diagnostics, base)
-    from exgrpo_compiler.render_github import render_github
+    from exgrpo_compiler.render.github import render_github
 
     return render_github(diagnostics, base)

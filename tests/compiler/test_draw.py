@@ -98,7 +98,9 @@ def test_the_pipeline_shows_data_models_stages_and_filters() -> None:
     assert ("stage_warmup", "stage_train") in pairs
     assert ("stage_train", "stage_test") in pairs
     assert ("reward_exgrpo", "stage_train") in pairs
-    assert ("model_student", "stage_probe_keep_in_reach") in pairs, "the filter asks the student as it is then"
+    assert ("model_student", "stage_probe_keep_in_reach") in pairs, (
+        "the filter asks the student as it is then"
+    )
     assert ("model_student", "stage_probe_keep_consistent") not in pairs
 
 

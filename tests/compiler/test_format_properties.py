@@ -11,9 +11,9 @@ from exgrpo_compiler.format.formatting import format_source, list_comments
 from exgrpo_compiler.parse import parse_spec
 from exgrpo_compiler.semantic_hash import compute_semantic_hash
 from exgrpo_compiler.source import Source
-from exgrpo_compiler.syntax import STRINGS
-from exgrpo_compiler.tokens import get_end, get_start, read_tokens
-from exgrpo_compiler.tree_shape import strip_places
+from exgrpo_compiler.syntax.terminals import STRINGS
+from exgrpo_compiler.syntax.tokens import get_end, get_start, read_tokens
+from exgrpo_compiler.syntax.tree_shape import strip_places
 from tests.support.compiling import GSM8K, LESSONS, STD_RULES, load
 from tests.support.specs import PLAIN_COMMENTS, START, Words, lay_out, specs
 

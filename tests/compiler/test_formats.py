@@ -10,10 +10,10 @@ import pytest
 
 from exgrpo_artifact.record import replace
 from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix, Label
-from exgrpo_compiler.places import build_path, build_uri
-from exgrpo_compiler.render_github import render_github
-from exgrpo_compiler.render_json import render_json
-from exgrpo_compiler.render_sarif import render_sarif
+from exgrpo_compiler.render.github import render_github
+from exgrpo_compiler.render.json_lines import render_json
+from exgrpo_compiler.render.places import build_path, build_uri
+from exgrpo_compiler.render.sarif import render_sarif
 from exgrpo_compiler.source import Source, Span
 from tests.support.compiling import check
 from tests.support.sarif import find_violations

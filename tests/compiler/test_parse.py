@@ -16,7 +16,7 @@ from exgrpo_compiler.ast import Decl, Expr, SpecFile
 from exgrpo_compiler.diagnostics import Diagnostic
 from exgrpo_compiler.parse import parse_expression, parse_spec
 from exgrpo_compiler.source import Source
-from exgrpo_compiler.syntax import read_grammar
+from exgrpo_compiler.syntax.terminals import read_grammar
 
 
 def parse_text(text: str) -> SpecFile:

@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exgrpo_compiler import grammar_tables
 from exgrpo_compiler.ast import SpecFile
 from exgrpo_compiler.diagnostics import Outcome, has_errors
 from exgrpo_compiler.parse import MAX_DEPTH, parse_expression, parse_spec
-from exgrpo_compiler.parser_stack import ParserStack
-from exgrpo_compiler.render import render_human
-from exgrpo_compiler.render_json import render_json
+from exgrpo_compiler.render.human import render_human
+from exgrpo_compiler.render.json_lines import render_json
 from exgrpo_compiler.source import Source
-from exgrpo_compiler.syntax import PUNCTUATION
-from exgrpo_compiler.tree import Token
+from exgrpo_compiler.syntax import grammar_tables
+from exgrpo_compiler.syntax.parser_stack import ParserStack
+from exgrpo_compiler.syntax.terminals import PUNCTUATION
+from exgrpo_compiler.syntax.tree import Token
 from tests.golden.harness import read_cases
 
 SPEC = (Path(__file__).parent / "example.exg").read_text(encoding="utf-8")

@@ -14,10 +14,10 @@ from exgrpo_artifact.record import Record, get_fields
 from exgrpo_compiler import ast
 from exgrpo_compiler.ast import SpecFile
 from exgrpo_compiler.dump import dump_ast, dump_tokens
-from exgrpo_compiler.lex import scan_text
 from exgrpo_compiler.parse import parse_expression, parse_spec
 from exgrpo_compiler.source import Source, Span
-from exgrpo_compiler.tokens import read_tokens
+from exgrpo_compiler.syntax.lex import scan_text
+from exgrpo_compiler.syntax.tokens import read_tokens
 
 SPECS = find_specs()
 Expr = ast.Expr.__args__  # type: ignore[attr-defined]

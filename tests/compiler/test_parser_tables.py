@@ -15,18 +15,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exgrpo_compiler import grammar_tables
-from exgrpo_compiler.automaton import SYMBOLS
-from exgrpo_compiler.build_ast import TreeBuilder
-from exgrpo_compiler.grammar_tables import TERMINALS
-from exgrpo_compiler.lex import scan_text
-from exgrpo_compiler.parser_stack import ParserStack
-from exgrpo_compiler.reductions import _UNUSED
 from exgrpo_compiler.source import Source
-from exgrpo_compiler.straight import parse_tokens
-from exgrpo_compiler.syntax import BROKEN, TRIVIA, read_grammar
-from exgrpo_compiler.tokens import _place_tokens
-from exgrpo_compiler.tree import Token, Tree
+from exgrpo_compiler.syntax import grammar_tables
+from exgrpo_compiler.syntax.automaton import SYMBOLS
+from exgrpo_compiler.syntax.build_ast import TreeBuilder
+from exgrpo_compiler.syntax.grammar_tables import TERMINALS
+from exgrpo_compiler.syntax.lex import scan_text
+from exgrpo_compiler.syntax.parser_stack import ParserStack
+from exgrpo_compiler.syntax.reductions import _UNUSED
+from exgrpo_compiler.syntax.straight import parse_tokens
+from exgrpo_compiler.syntax.terminals import BROKEN, TRIVIA, read_grammar
+from exgrpo_compiler.syntax.tokens import _place_tokens
+from exgrpo_compiler.syntax.tree import Token, Tree
 from scripts import build_tables
 from tests.golden.harness import read_cases
 

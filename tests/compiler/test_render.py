@@ -10,8 +10,8 @@ import pytest
 
 from exgrpo_artifact.record import replace
 from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix, Label
-from exgrpo_compiler.render import measure_width, render_advice, render_human, summarize
-from exgrpo_compiler.render_json import render_json
+from exgrpo_compiler.render.human import measure_width, render_advice, render_human, summarize
+from exgrpo_compiler.render.json_lines import render_json
 from exgrpo_compiler.source import Source, Span
 
 

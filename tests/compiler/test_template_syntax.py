@@ -21,10 +21,10 @@ from exgrpo_artifact.record import RecordType
 from exgrpo_compiler.ast import Text
 from exgrpo_compiler.problems import Problems
 from exgrpo_compiler.source import Source, Span
-from exgrpo_compiler.strings import decode_string
-from exgrpo_compiler.template_nodes import Field, NameRead
-from exgrpo_compiler.template_syntax import parse_template
-from exgrpo_compiler.template_tokens import TemplateError
+from exgrpo_compiler.syntax.strings import decode_string
+from exgrpo_compiler.template.nodes import Field, NameRead
+from exgrpo_compiler.template.syntax import parse_template
+from exgrpo_compiler.template.tokens import TemplateError
 from exgrpo_compiler.templates import check_template
 from exgrpo_compiler.value_types import BOOL, INT, NUMBER, TEXT, Type, list_of
 from exgrpo_runtime.templates import TemplateSet

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from exgrpo_compiler.diagnostics import Diagnostic
-from exgrpo_compiler.render import render_human
+from exgrpo_compiler.render.human import render_human
 from exgrpo_compiler.source import Source
 
 MAIN_FILE = "spec.exg"

@@ -13,7 +13,7 @@ from exgrpo_artifact.validation import validate_json
 from exgrpo_compiler.diagnostics import Diagnostic, Outcome
 from exgrpo_compiler.emit import ArtifactFiles
 from exgrpo_compiler.pipeline import check_spec, compile_spec
-from exgrpo_compiler.render import render_human
+from exgrpo_compiler.render.human import render_human
 from exgrpo_compiler.source import Source
 
 ROOT = Path(__file__).parents[2]

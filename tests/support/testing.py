@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exgrpo_compiler.ir import CheckedProgram
 from exgrpo_compiler.pipeline import check_spec
-from exgrpo_compiler.render import render_human
+from exgrpo_compiler.render.human import render_human
 from exgrpo_compiler.source import Source
 from exgrpo_compiler.testing.run import Result, lower_tested_rewards, run_test
 from tests.support.compiling import load

@@ -12,7 +12,7 @@ from exgrpo_compiler.diagnostics import Edit, Fix, Label
 from exgrpo_compiler.problems import Problems
 from exgrpo_compiler.program import MISSING, Key, ModuleAlias, Program
 from exgrpo_compiler.source import Span
-from exgrpo_compiler.syntax import STATEMENT_WORDS
+from exgrpo_compiler.syntax.terminals import STATEMENT_WORDS
 
 KIND_TITLES = {
     "const": "a const",

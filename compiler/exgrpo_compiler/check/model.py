@@ -8,7 +8,6 @@ from typing import Any
 from exgrpo_artifact.manifest import EnvRef, Limits, Lora, Model, Price, Sampling, Scratch
 from exgrpo_artifact.record import get_fields
 from exgrpo_compiler.ast import Assign, Block, Call, Configured, Decl, Expr, GroupBlock, Name, Record, Ref
-from exgrpo_compiler.braces import build_statements_fix
 from exgrpo_compiler.builtins import BLOCKS_OF_MODEL, MODEL_ARGUMENTS, MODEL_SETTINGS, Setting
 from exgrpo_compiler.check.arguments import bind_arguments
 from exgrpo_compiler.check.constants import Env, read_constant, read_setting
@@ -16,6 +15,7 @@ from exgrpo_compiler.check.context import Context, report_unknown_name
 from exgrpo_compiler.check.forms import Form, report_double, sort_statements
 from exgrpo_compiler.ir import CheckedModel
 from exgrpo_compiler.source import Span
+from exgrpo_compiler.syntax.braces import build_statements_fix
 
 Values = dict[str, Any]
 

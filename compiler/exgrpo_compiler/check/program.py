@@ -66,9 +66,7 @@ def check_program(
         known[key] = _keep_whole(reward, program.decls[key])
     for key in program.keys_of("task"):
         known[key] = check_task(context.in_module(key.module), program.decls[key])
-    tests = [
-        (module, check_test(context.in_module(module), decl)) for module, decl in program.tests
-    ]
+    tests = [(module, check_test(context.in_module(module), decl)) for module, decl in program.tests]
     for key in program.keys_of("study"):
         check_study(context.in_module(key.module), program.decls[key])
     own = tuple(test for module, test in tests if module == program.entry and test is not None)

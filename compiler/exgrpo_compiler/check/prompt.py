@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from exgrpo_compiler.ast import Attribute, Expr, Ref, Text
 from exgrpo_compiler.check.context import Context, find_declaration
 from exgrpo_compiler.ir import Template, TemplateClearance, TemplateRead, TemplateStep
-from exgrpo_compiler.template_findings import Analysis, Read
-from exgrpo_compiler.template_words import make_span
+from exgrpo_compiler.template.findings import Analysis, Read
+from exgrpo_compiler.template.words import make_span
 from exgrpo_compiler.templates import check_template
 from exgrpo_compiler.value_types import Type
 

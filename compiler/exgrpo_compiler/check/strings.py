@@ -23,7 +23,7 @@ from exgrpo_compiler.ast import (
 from exgrpo_compiler.problems import Problems
 from exgrpo_compiler.program import Key, ModuleAlias, Program
 from exgrpo_compiler.source import Source, Span
-from exgrpo_compiler.template_words import make_span
+from exgrpo_compiler.template.words import make_span
 
 _TEMPLATE_KEYS = {"probes": "prompt", "dialogue": "system", "rubric": "text"}
 _STEPS = frozenset({UserStep, AssistantStep})

@@ -16,7 +16,7 @@ from exgrpo_compiler.format.outline import find_starts
 from exgrpo_compiler.format.words import read_words
 from exgrpo_compiler.parse import parse_spec
 from exgrpo_compiler.source import Source
-from exgrpo_compiler.tree_shape import strip_places
+from exgrpo_compiler.syntax.tree_shape import strip_places
 
 
 def format_source(source: Source) -> Outcome[str]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from exgrpo_compiler.format.outline import Starts
 from exgrpo_compiler.format.pieces import Bracket, BracketKind, Item, Note, Part, Word
 from exgrpo_compiler.format.words import END
-from exgrpo_compiler.syntax import CLOSERS, KINDS, NAMES, OPENERS, STRINGS
+from exgrpo_compiler.syntax.terminals import CLOSERS, KINDS, NAMES, OPENERS, STRINGS
 
 _SEPARATORS = frozenset({"COMMA", "SEMICOLON"})
 _OPERANDS = NAMES | STRINGS | {"NUMBER", "TRUE", "FALSE"}

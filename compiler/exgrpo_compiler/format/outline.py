@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from exgrpo_compiler import ast
-from exgrpo_compiler.tree_shape import walk_tree
+from exgrpo_compiler.syntax.tree_shape import walk_tree
 
 Starts = dict[int, str]
 """Offset of a node's first token -> class of the node."""

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from exgrpo_compiler.format.pieces import Note, Word
 from exgrpo_compiler.source import Source
-from exgrpo_compiler.tokens import get_end, get_start, read_tokens
+from exgrpo_compiler.syntax.tokens import get_end, get_start, read_tokens
 
 END = "END"
 """Type of the word after the last, which holds the comments at the end of the file."""

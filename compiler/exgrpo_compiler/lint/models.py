@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from exgrpo_compiler import ast
 from exgrpo_compiler.problems import Problems
-from exgrpo_compiler.tree_shape import walk_tree
+from exgrpo_compiler.syntax.tree_shape import walk_tree
 
 _LOCAL = ("http://localhost", "http://127.", "http://[::1]")
 

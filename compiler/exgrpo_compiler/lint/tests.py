@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from exgrpo_compiler import ast
 from exgrpo_compiler.problems import Problems
-from exgrpo_compiler.tree_shape import walk_tree
+from exgrpo_compiler.syntax.tree_shape import walk_tree
 
 
 def lint_tests(spec: ast.SpecFile, problems: Problems) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
-from exgrpo_compiler.places import convert_range
-from exgrpo_compiler.render import render_human
-from exgrpo_compiler.render_json import convert_to_lsp
+from exgrpo_compiler.render.human import render_human
+from exgrpo_compiler.render.json_lines import convert_to_lsp
+from exgrpo_compiler.render.places import convert_range
 from exgrpo_compiler.testing.describe import describe_failure, locate, summarize_failure
 from exgrpo_compiler.testing.expectations import Judged
 from exgrpo_compiler.testing.outcome import FileOutcome, count_results

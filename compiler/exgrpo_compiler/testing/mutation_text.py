@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from exgrpo_compiler.places import convert_range
+from exgrpo_compiler.render.places import convert_range
 from exgrpo_compiler.testing.describe import locate, quote_source
 from exgrpo_compiler.testing.mutation import Judged, Mutation
 

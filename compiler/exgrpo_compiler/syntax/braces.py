@@ -12,8 +12,8 @@ from typing import NamedTuple, cast
 from exgrpo_compiler.ast import Assign, Block, Configured, Entry, Expr, Record, Stmt
 from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix, Label
 from exgrpo_compiler.source import Span
-from exgrpo_compiler.tokens import get_span
-from exgrpo_compiler.tree import Token
+from exgrpo_compiler.syntax.tokens import get_span
+from exgrpo_compiler.syntax.tree import Token
 
 Member = Stmt | Entry | Token
 

@@ -13,15 +13,15 @@ from typing import NamedTuple, cast
 
 from exgrpo_artifact.record import replace
 from exgrpo_compiler.ast import Decl, Use
-from exgrpo_compiler.brackets import find_line_leads, split_declarations
-from exgrpo_compiler.build_ast import Header, TreeBuilder
 from exgrpo_compiler.diagnostics import Diagnostic, has_errors
-from exgrpo_compiler.recover import BRACE_IDS, ParsedPiece, parse_piece
-from exgrpo_compiler.repair import Mended, PieceMender
 from exgrpo_compiler.source import Source, Span
-from exgrpo_compiler.straight import parse_tokens
-from exgrpo_compiler.tokens import Tokens, read_tokens, report_dangling_doc
-from exgrpo_compiler.tree import Token, Tree
+from exgrpo_compiler.syntax.brackets import find_line_leads, split_declarations
+from exgrpo_compiler.syntax.build_ast import Header, TreeBuilder
+from exgrpo_compiler.syntax.recover import BRACE_IDS, ParsedPiece, parse_piece
+from exgrpo_compiler.syntax.repair import Mended, PieceMender
+from exgrpo_compiler.syntax.straight import parse_tokens
+from exgrpo_compiler.syntax.tokens import Tokens, read_tokens, report_dangling_doc
+from exgrpo_compiler.syntax.tree import Token, Tree
 
 MAX_DEPTH = 100
 """Levels of nesting in one declaration; later stages recurse over the tree."""

@@ -87,4 +87,4 @@ def read_grammar() -> str:
     """The text of the grammar of record."""
     from importlib.resources import files
 
-    return files(__package__).joinpath("grammar/exg.lark").read_text(encoding="utf-8")
+    return files("exgrpo_compiler").joinpath("grammar/exg.lark").read_text(encoding="utf-8")

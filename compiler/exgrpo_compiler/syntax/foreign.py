@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from exgrpo_compiler.diagnostics import Diagnostic
 from exgrpo_compiler.source import Source, Span
-from exgrpo_compiler.syntax import NAMES, STATEMENT_WORDS, STRINGS
-from exgrpo_compiler.tokens import is_first_on_line
-from exgrpo_compiler.tree import Token
+from exgrpo_compiler.syntax.terminals import NAMES, STATEMENT_WORDS, STRINGS
+from exgrpo_compiler.syntax.tokens import is_first_on_line
+from exgrpo_compiler.syntax.tree import Token
 
 _DECLARATIONS = {
     "def": "there are no functions to define; a reward's terms are statements, `name = value`",

@@ -13,8 +13,8 @@ from typing import Final
 from exgrpo_artifact.version import VERSION
 from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix
 from exgrpo_compiler.hints import find_hint
-from exgrpo_compiler.places import build_region, build_uri
 from exgrpo_compiler.registry import build_link, find_page
+from exgrpo_compiler.render.places import build_region, build_uri
 from exgrpo_compiler.source import Span
 
 SCHEMA: Final = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix, Label, suggest_name
-from exgrpo_compiler.foreign import describe_foreign
 from exgrpo_compiler.problems import suggest_fix
 from exgrpo_compiler.source import Source, Span
-from exgrpo_compiler.syntax import (
+from exgrpo_compiler.syntax.foreign import describe_foreign
+from exgrpo_compiler.syntax.terminals import (
     CLOSERS,
     KINDS,
     NAMES,
@@ -18,9 +18,9 @@ from exgrpo_compiler.syntax import (
     RESERVED,
     STATEMENT_WORDS,
 )
-from exgrpo_compiler.syntax_words import describe_terminals, describe_token
-from exgrpo_compiler.tokens import get_end, get_span, is_first_on_line
-from exgrpo_compiler.tree import Token
+from exgrpo_compiler.syntax.tokens import get_end, get_span, is_first_on_line
+from exgrpo_compiler.syntax.tree import Token
+from exgrpo_compiler.syntax.words import describe_terminals, describe_token
 
 _DECLARATION_BLOCK_USE_HINT = 'the forms are `use a.b.{c}`, `use a.b as c` and `use "./file.exg".{c}`'
 

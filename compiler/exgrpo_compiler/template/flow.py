@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from exgrpo_artifact.record import replace
-from exgrpo_compiler.template_findings import Clearance, Read, Step
-from exgrpo_compiler.template_nodes import (
+from exgrpo_compiler.template.findings import Clearance, Read, Step
+from exgrpo_compiler.template.nodes import (
     Assigned,
     Chosen,
     Compared,

@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 from exgrpo_compiler.ast import Comment
 from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix
-from exgrpo_compiler.lex import Scanned, scan_damaged_text
 from exgrpo_compiler.source import Source, Span
-from exgrpo_compiler.syntax import BROKEN
-from exgrpo_compiler.tree import Token
+from exgrpo_compiler.syntax.lex import Scanned, scan_damaged_text
+from exgrpo_compiler.syntax.terminals import BROKEN
+from exgrpo_compiler.syntax.tree import Token
 from exgrpo_compiler.units import UNITS
 
 
@@ -300,7 +300,7 @@ def _report_text(source: Source, token: Token, message: str, hint: str, fix: Fix
 
 
 def _report_character(source: Source, token: Token) -> Diagnostic:
-    from exgrpo_compiler.foreign import find_character_hint
+    from exgrpo_compiler.syntax.foreign import find_character_hint
 
     shown = token.text if token.text.isprintable() else f"U+{ord(token.text):04X}"
     return _report_text(

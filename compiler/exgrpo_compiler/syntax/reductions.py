@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from exgrpo_compiler.ast import Name, Ref
-from exgrpo_compiler.automaton import END, GRAMMAR_RULES, SYMBOLS, TERMINAL_COUNT, Rule, get_row
-from exgrpo_compiler.build_ast import TreeBuilder
-from exgrpo_compiler.build_expressions import STATEMENT_NAMES
-from exgrpo_compiler.grammar_tables import TERMINALS
 from exgrpo_compiler.source import Span
-from exgrpo_compiler.tree import Token
+from exgrpo_compiler.syntax.automaton import END, GRAMMAR_RULES, SYMBOLS, TERMINAL_COUNT, Rule, get_row
+from exgrpo_compiler.syntax.build_ast import TreeBuilder
+from exgrpo_compiler.syntax.build_expressions import STATEMENT_NAMES
+from exgrpo_compiler.syntax.grammar_tables import TERMINALS
+from exgrpo_compiler.syntax.tree import Token
 
 TERMINAL = TERMINAL_COUNT
 STATE = TERMINAL_COUNT * len(SYMBOLS)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from exgrpo_artifact.record import replace
-from exgrpo_compiler.template_nodes import (
+from exgrpo_compiler.template.nodes import (
     Argument,
     Chosen,
     Compared,
@@ -23,7 +23,7 @@ from exgrpo_compiler.template_nodes import (
     Refused,
     Value,
 )
-from exgrpo_compiler.template_tokens import TemplateError, Token
+from exgrpo_compiler.template.tokens import TemplateError, Token
 
 _MAX_TOKENS = 200
 """Words of one expression."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from exgrpo_compiler.syntax import CLOSERS, OPENERS, PUNCTUATION, RESERVED, STRINGS
-from exgrpo_compiler.tree import Token
+from exgrpo_compiler.syntax.terminals import CLOSERS, OPENERS, PUNCTUATION, RESERVED, STRINGS
+from exgrpo_compiler.syntax.tree import Token
 
 _VALUE_START = {"NUMBER", "STRING", "LEFT_PAREN"}
 _WORDS = {"WHERE": "where", "IN": "in", "OF": "of", "AS": "as", "FIELD": "field"}

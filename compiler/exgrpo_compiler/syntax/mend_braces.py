@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 from exgrpo_compiler.diagnostics import Diagnostic, Label
 from exgrpo_compiler.source import Source, Span
-from exgrpo_compiler.syntax import CLOSERS, OPENERS
-from exgrpo_compiler.tokens import get_end, get_span, is_first_on_line, make_token
-from exgrpo_compiler.tree import Token
+from exgrpo_compiler.syntax.terminals import CLOSERS, OPENERS
+from exgrpo_compiler.syntax.tokens import get_end, get_span, is_first_on_line, make_token
+from exgrpo_compiler.syntax.tree import Token
 
 
 class Mended(NamedTuple):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from exgrpo_compiler.diagnostics import Diagnostic
 from exgrpo_compiler.hints import find_hint
-from exgrpo_compiler.places import build_path
+from exgrpo_compiler.render.places import build_path
 
 
 def render_github(diagnostics: Sequence[Diagnostic], base: str = "") -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from exgrpo_compiler.grammar_tables import FOLLOWS, NONTERMINALS, RULES, STARTS, STATES, TERMINALS
+from exgrpo_compiler.syntax.grammar_tables import FOLLOWS, NONTERMINALS, RULES, STARTS, STATES, TERMINALS
 
 SYMBOLS = {name: number for number, name in enumerate([*TERMINALS, *NONTERMINALS])}
 TERMINAL_COUNT = len(TERMINALS)

@@ -11,9 +11,9 @@ from typing import NamedTuple
 from exgrpo_compiler.builtins import LOOP_TYPE
 from exgrpo_compiler.diagnostics import find_closest, suggest_name
 from exgrpo_compiler.problems import list_names, start_sentence
-from exgrpo_compiler.template_filters import check_declassify, check_filter
-from exgrpo_compiler.template_findings import Finding, Remedy, Replacement, suggest_word
-from exgrpo_compiler.template_nodes import (
+from exgrpo_compiler.template.filters import check_declassify, check_filter
+from exgrpo_compiler.template.findings import Finding, Remedy, Replacement, suggest_word
+from exgrpo_compiler.template.nodes import (
     Assigned,
     Chosen,
     Compared,
@@ -35,7 +35,7 @@ from exgrpo_compiler.template_nodes import (
     Statement,
     Value,
 )
-from exgrpo_compiler.template_words import LATEX_HINT, find_latex
+from exgrpo_compiler.template.words import LATEX_HINT, find_latex
 from exgrpo_compiler.value_types import ANY, BOOL, INT, NUMBER, TEXT, Type, join_types, list_of, name_type
 
 

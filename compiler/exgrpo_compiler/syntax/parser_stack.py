@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from exgrpo_compiler.automaton import (
+from exgrpo_compiler.syntax.automaton import (
     END,
     GRAMMAR_RULES,
     SYMBOLS,
@@ -16,10 +16,10 @@ from exgrpo_compiler.automaton import (
     get_row,
     get_start_state,
 )
-from exgrpo_compiler.grammar_tables import TERMINALS
-from exgrpo_compiler.syntax import CLOSERS, OPENERS, Start
-from exgrpo_compiler.tokens import make_token
-from exgrpo_compiler.tree import Token, Tree
+from exgrpo_compiler.syntax.grammar_tables import TERMINALS
+from exgrpo_compiler.syntax.terminals import CLOSERS, OPENERS, Start
+from exgrpo_compiler.syntax.tokens import make_token
+from exgrpo_compiler.syntax.tree import Token, Tree
 
 _PARTIAL_LISTS = frozenset({SYMBOLS["_members"], SYMBOLS["_yields"]})
 _PARTIAL_FILE = frozenset({SYMBOLS["header"], SYMBOLS["_items"]})

@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from exgrpo_compiler.build_ast import TreeBuilder
 from exgrpo_compiler.diagnostics import Diagnostic, has_errors
 from exgrpo_compiler.source import Source
-from exgrpo_compiler.straight import parse_tokens
-from exgrpo_compiler.syntax import CLOSERS, NAMES, OPENERS, PUNCTUATION, STRINGS
-from exgrpo_compiler.tokens import Doc, make_token
-from exgrpo_compiler.tree import Token
+from exgrpo_compiler.syntax.build_ast import TreeBuilder
+from exgrpo_compiler.syntax.straight import parse_tokens
+from exgrpo_compiler.syntax.terminals import CLOSERS, NAMES, OPENERS, PUNCTUATION, STRINGS
+from exgrpo_compiler.syntax.tokens import Doc, make_token
+from exgrpo_compiler.syntax.tree import Token
 
 _NEAR = 4
 """How many tokens before the first stumble are tried."""

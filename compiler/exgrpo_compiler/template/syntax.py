@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from exgrpo_compiler.template_nodes import (
+from exgrpo_compiler.template.nodes import (
     Assigned,
     Branch,
     Data,
@@ -18,8 +18,8 @@ from exgrpo_compiler.template_nodes import (
     Printed,
     Statement,
 )
-from exgrpo_compiler.template_tokens import Piece, TemplateError, Token, split_template
-from exgrpo_compiler.template_values import Refusal, Stream, ValueParser
+from exgrpo_compiler.template.tokens import Piece, TemplateError, Token, split_template
+from exgrpo_compiler.template.values import Refusal, Stream, ValueParser
 
 _MAX_DEPTH = 12
 """Blocks within blocks: a template becomes Python code at run time, which has a bound of its own."""

@@ -12,16 +12,16 @@ from collections.abc import Container, Sequence
 from typing import Any, NamedTuple
 
 from exgrpo_compiler.ast import Comment
-from exgrpo_compiler.automaton import END, SYMBOLS, get_row, get_start_state
-from exgrpo_compiler.brackets import find_line_leads
-from exgrpo_compiler.build_ast import TreeBuilder
 from exgrpo_compiler.diagnostics import has_errors
-from exgrpo_compiler.lex import scan_text
-from exgrpo_compiler.reductions import STATE, TERMINAL, Step, find_reduction, find_step
 from exgrpo_compiler.source import Source, Span
-from exgrpo_compiler.syntax import BROKEN, TRIVIA, Start
-from exgrpo_compiler.tokens import Doc, join_doc, leads_line, read_tokens
-from exgrpo_compiler.tree import Token
+from exgrpo_compiler.syntax.automaton import END, SYMBOLS, get_row, get_start_state
+from exgrpo_compiler.syntax.brackets import find_line_leads
+from exgrpo_compiler.syntax.build_ast import TreeBuilder
+from exgrpo_compiler.syntax.lex import scan_text
+from exgrpo_compiler.syntax.reductions import STATE, TERMINAL, Step, find_reduction, find_step
+from exgrpo_compiler.syntax.terminals import BROKEN, TRIVIA, Start
+from exgrpo_compiler.syntax.tokens import Doc, join_doc, leads_line, read_tokens
+from exgrpo_compiler.syntax.tree import Token
 from exgrpo_compiler.units import UNITS
 
 _NUMBER = SYMBOLS["NUMBER"]

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from exgrpo_compiler.builtins import FILTERS, PLANNED, Param
 from exgrpo_compiler.diagnostics import suggest_name
 from exgrpo_compiler.problems import list_names
-from exgrpo_compiler.template_findings import Finding, suggest_word
-from exgrpo_compiler.template_nodes import Argument, Constant, Declassified, Filtered
+from exgrpo_compiler.template.findings import Finding, suggest_word
+from exgrpo_compiler.template.nodes import Argument, Constant, Declassified, Filtered
 from exgrpo_compiler.value_types import Type, fits, name_type
 
 if TYPE_CHECKING:
-    from exgrpo_compiler.template_check import Scope, TemplateChecker
+    from exgrpo_compiler.template.check import Scope, TemplateChecker
 
 _DECLASSIFY_HINT = 'write declassify(item.FIELD, reason="why the student may see it")'
 

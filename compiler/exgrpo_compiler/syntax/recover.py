@@ -10,20 +10,20 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from exgrpo_compiler.brackets import match_brackets
 from exgrpo_compiler.diagnostics import Diagnostic
-from exgrpo_compiler.mend_braces import mend_braces
-from exgrpo_compiler.parser_stack import ParserStack
 from exgrpo_compiler.source import Source
-from exgrpo_compiler.syntax import (
+from exgrpo_compiler.syntax.brackets import match_brackets
+from exgrpo_compiler.syntax.errors import Failure, describe_failure
+from exgrpo_compiler.syntax.mend_braces import mend_braces
+from exgrpo_compiler.syntax.parser_stack import ParserStack
+from exgrpo_compiler.syntax.terminals import (
     NAMES,
     STATEMENT_WORDS,
     STRINGS,
     Start,
 )
-from exgrpo_compiler.syntax_errors import Failure, describe_failure
-from exgrpo_compiler.tokens import get_end, get_start, is_first_on_line, make_token
-from exgrpo_compiler.tree import Token, Tree
+from exgrpo_compiler.syntax.tokens import get_end, get_start, is_first_on_line, make_token
+from exgrpo_compiler.syntax.tree import Token, Tree
 
 _AFTER_STATEMENT_START = NAMES | {"EQUALS", "COLON", "DOT", "LEFT_BRACE"}
 _YIELDS = ("YIELDS", "LEFT_BRACE")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from exgrpo_compiler.syntax import CLOSERS, KINDS, NAMES, OPENERS
-from exgrpo_compiler.tokens import get_start, is_first_on_line
-from exgrpo_compiler.tree import Token
+from exgrpo_compiler.syntax.terminals import CLOSERS, KINDS, NAMES, OPENERS
+from exgrpo_compiler.syntax.tokens import get_start, is_first_on_line
+from exgrpo_compiler.syntax.tree import Token
 
 
 class Brackets(NamedTuple):

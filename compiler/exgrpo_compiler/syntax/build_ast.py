@@ -6,12 +6,12 @@ from collections.abc import Container, Mapping
 from typing import Any, Literal, NamedTuple, cast
 
 from exgrpo_compiler import ast
-from exgrpo_compiler.braces import Braces, read_block
-from exgrpo_compiler.build_expressions import Children, ExpressionBuilder
 from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix
 from exgrpo_compiler.source import Source, Span
-from exgrpo_compiler.tokens import Doc, get_span, report_dangling_doc
-from exgrpo_compiler.tree import Token
+from exgrpo_compiler.syntax.braces import Braces, read_block
+from exgrpo_compiler.syntax.build_expressions import Children, ExpressionBuilder
+from exgrpo_compiler.syntax.tokens import Doc, get_span, report_dangling_doc
+from exgrpo_compiler.syntax.tree import Token
 
 
 class Header(NamedTuple):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from exgrpo_compiler.grammar_tables import PATTERN, SIGNS, WORDS
-from exgrpo_compiler.syntax import KINDS
+from exgrpo_compiler.syntax.grammar_tables import PATTERN, SIGNS, WORDS
+from exgrpo_compiler.syntax.terminals import KINDS
 
 _PATTERN = re.compile(PATTERN)
 _KINDS = "|".join(sorted(kind.lower() for kind in KINDS))

@@ -12,13 +12,13 @@ from collections.abc import Callable, Container, Sequence
 from typing import Any, Literal, NamedTuple, cast
 
 from exgrpo_compiler import ast
-from exgrpo_compiler.braces import ReadExpr, read_braced, read_record
 from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix, Label
 from exgrpo_compiler.source import Source, Span
-from exgrpo_compiler.strings import decode_string
-from exgrpo_compiler.syntax import STATEMENT_WORDS
-from exgrpo_compiler.tokens import get_span, get_start
-from exgrpo_compiler.tree import Token, Tree
+from exgrpo_compiler.syntax.braces import ReadExpr, read_braced, read_record
+from exgrpo_compiler.syntax.strings import decode_string
+from exgrpo_compiler.syntax.terminals import STATEMENT_WORDS
+from exgrpo_compiler.syntax.tokens import get_span, get_start
+from exgrpo_compiler.syntax.tree import Token, Tree
 
 Children = Sequence[Any]
 

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 from exgrpo_compiler.diagnostics import Diagnostic, Fix
 from exgrpo_compiler.hints import find_hint
-from exgrpo_compiler.places import build_uri, convert_range
 from exgrpo_compiler.registry import build_link
+from exgrpo_compiler.render.places import build_uri, convert_range
 
 _SEVERITY_NUMBERS = {"error": 1, "warning": 2}
 

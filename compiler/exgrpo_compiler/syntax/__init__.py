@@ -1,0 +1,1 @@
+"""Text to tree: tokens, the LALR automaton, and going on after a mistake."""

@@ -1,0 +1,1 @@
+"""The typed subset of Jinja: its own tokens, tree, types and flow."""
