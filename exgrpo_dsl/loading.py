@@ -59,7 +59,7 @@ def find_specs(paths: Sequence[str]) -> list[str]:
 
 
 def _walk_folder(root: str) -> list[str]:
-    found = []
+    found: list[str] = []
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         found.extend(os.path.join(folder, name) for name in sorted(names) if name.endswith(SUFFIX))

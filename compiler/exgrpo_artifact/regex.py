@@ -178,7 +178,7 @@ class Regex:
         """The leaves that can take the character at each place, as bits; none at the end."""
         symbols: list[Any] = codes[::-1]
         if self._is_anchored:
-            symbols = list(zip(symbols, [END, *symbols[:-1]], strict=True))
+            symbols = list(zip(symbols, [END, *symbols], strict=False))
         try:
             trace = [state.mask for state in accumulate(symbols, getitem, initial=self.keep_state(0))]
         except _TooManyStatesError:

@@ -104,6 +104,14 @@ def test_named_cases(name: str) -> None:
     assert find_by_us(pattern, text) == find_by_re(pattern, text) != []
 
 
+@pytest.mark.parametrize(
+    "pattern", [r"x\b", "^x", "x$", r"\Ax", r"x\Z", "(?m)^x", "^$", "^", r"\b", "x?$", "(?:^|a)"]
+)
+@pytest.mark.parametrize("text", ["", "x", "\n", " "])
+def test_anchors_in_the_shortest_texts(pattern: str, text: str) -> None:
+    assert find_by_us(pattern, text) == find_by_re(pattern, text)
+
+
 def test_first_and_last_are_the_ends_of_all_matches() -> None:
     regex = compile_regex(r"\((\w)\)")
     first, last = regex.find_first("(a)(b)(c)"), regex.find_last("(a)(b)(c)")

@@ -88,7 +88,7 @@ def _suggest_argument(name: str, names: Sequence[str]) -> str | None:
 
 def _build_fix(span: Span, name: str, names: Sequence[str]) -> Fix | None:
     known = _ELSEWHERE.get(name)
-    return suggest_fix(span, known if known in names else name, names)
+    return suggest_fix(span, known if known is not None and known in names else name, names)
 
 
 def _show_signature(what: str, names: Sequence[str], required: Sequence[str]) -> str:
