@@ -9,10 +9,14 @@ Nothing but the interpreter's own modules is imported here: on a warm run this i
 
 from __future__ import annotations
 
-import hashlib
 import marshal
 import os
 import sys
+
+try:
+    from _blake2 import blake2b  # `hashlib` loads OpenSSL: a fifth of a check whose result is stored
+except ImportError:
+    from hashlib import blake2b
 
 FOLDER = "EXGRPO_CACHE"
 """Environment variable: the folder of the cache; empty: no cache."""
@@ -26,12 +30,12 @@ Stored = tuple[tuple[object, ...], tuple[object, ...], tuple[str, ...]]
 """A result as plain values: diagnostics, their sources, notes; see `exgrpo_dsl.checking`."""
 
 Closure = tuple[tuple[str, str], ...]
-"""(path, sha256) of every file that was looked for; an empty hash where there was none."""
+"""(path, hash) of every file that was looked for; an empty hash where there was none."""
 
 
 def hash_bytes(raw: bytes) -> str:
-    """sha256 in hex."""
-    return hashlib.sha256(raw).hexdigest()
+    """blake2b in hex, 32 bytes."""
+    return blake2b(raw, digest_size=32).hexdigest()
 
 
 class CheckCache:

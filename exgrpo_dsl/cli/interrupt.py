@@ -7,7 +7,14 @@ just being imported. Until a command begins, Ctrl-C therefore ends the process a
 from __future__ import annotations
 
 import os
-import signal
+
+try:
+    from _signal import (
+        SIGINT,
+        signal,
+    )  # `signal` names its numbers by `enum`: a fifth of a check whose result is stored
+except ImportError:
+    from signal import SIGINT, signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +43,7 @@ _seen: list[int] = []
 
 def _handle(handler: Callable[[int, object], None]) -> None:
     try:
-        signal.signal(signal.SIGINT, handler)
+        signal(SIGINT, handler)
     except ValueError:
         return  # only the main thread may; in any other Ctrl-C is the program's own
 
