@@ -9,10 +9,8 @@ from __future__ import annotations
 import os
 
 try:
-    from _signal import (
-        SIGINT,
-        signal,
-    )  # `signal` names its numbers by `enum`: a fifth of a check whose result is stored
+    # `signal` names its numbers by `enum`, which is a fifth of a check whose result is stored.
+    from _signal import SIGINT, signal  # type: ignore[import-not-found]
 except ImportError:
     from signal import SIGINT, signal
 
