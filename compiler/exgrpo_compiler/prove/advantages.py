@@ -38,15 +38,31 @@ def centre_totals(
     totals: Sequence[float], counts: Sequence[int], scenarios: Sequence[str], baseline: str
 ) -> list[float]:
     """Totals with their baseline taken off; exactly 0 where all totals under one baseline are equal."""
-    keys = list(scenarios) if baseline == "scenario" else [""] * len(totals)
-    means: dict[str, float] = {}
-    for key in dict.fromkeys(keys):
-        kept = [(t, n) for t, n, k in zip(totals, counts, keys, strict=True) if k == key and n]
-        if not kept:
+    if baseline != "scenario":
+        return centre_block(totals, counts)
+    found = [0.0] * len(totals)
+    for key in dict.fromkeys(scenarios):
+        own = [at for at, scenario in enumerate(scenarios) if scenario == key]
+        centred = centre_block([totals[at] for at in own], [counts[at] for at in own])
+        for at, value in zip(own, centred, strict=True):
+            found[at] = value
+    return found
+
+
+def centre_block(totals: Sequence[float], counts: Sequence[int]) -> list[float]:
+    """Totals under one baseline with it taken off; 0 where there are no rollouts."""
+    first: float | None = None
+    is_equal = True
+    number, weighted = 0, 0.0
+    for total, count in zip(totals, counts, strict=True):
+        if not count:
             continue
-        first = kept[0][0]
-        if all(total == first for total, _ in kept):
-            means[key] = first
-        else:
-            means[key] = sum(total * count for total, count in kept) / sum(count for _, count in kept)
-    return [total - means.get(key, total) for total, key in zip(totals, keys, strict=True)]
+        if first is None:
+            first = total
+        is_equal = is_equal and total == first
+        number += count
+        weighted += total * count
+    if first is None:
+        return [0.0] * len(totals)
+    mean = first if is_equal else weighted / number
+    return [total - mean for total in totals]

@@ -7,11 +7,11 @@ are one atom, so that they are never given different values.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from exgrpo_artifact.graph import Level, Node, RewardGraph
-from exgrpo_artifact.levels import place_nodes
+from exgrpo_artifact.levels import Place, place_nodes
 from exgrpo_artifact.record import Record
 
 ARITHMETIC: Final = frozenset(
@@ -62,11 +62,57 @@ class Anatomy(Record):
     """A graph taken apart: its atoms, and the nodes above them in evaluation order."""
 
     graph: RewardGraph
-    atoms: tuple[Atom, ...]
+    shape: Shape
+    texts: tuple[str, ...]
+    """The numbers of the graph as they are written, in evaluation order."""
+    numbers: tuple[float, ...]
     arithmetic: tuple[Node, ...]
     """What is computed from atoms; `const` and `scenario` leaves included."""
-    below: Mapping[str, frozenset[str]]
-    """Ids of the atoms under each node of `arithmetic`, and of each node that reads an atom."""
+
+    @property
+    def atoms(self) -> tuple[Atom, ...]:
+        """What is read."""
+        return self.shape.atoms
+
+    @property
+    def below(self) -> Mapping[str, frozenset[str]]:
+        """Ids of the atoms under each node of `arithmetic`, and of each node that reads an atom."""
+        return self.shape.below
+
+
+class Shape:
+    """What rewards have in common that differ in the numbers of their arithmetic only. Compared by identity: there is one of each."""
+
+    def __init__(
+        self,
+        atoms: tuple[Atom, ...],
+        below: Mapping[str, frozenset[str]],
+        places: Mapping[str, Place],
+        arithmetic: frozenset[str],
+        number_places: Mapping[str, int],
+    ) -> None:
+        self.atoms = atoms
+        self.below = below
+        self.places = places
+        self.arithmetic = arithmetic
+        self.number_places = number_places
+        """Literal -> which of the graph's numbers it is."""
+        self._kept: dict[Any, Any] = {}
+
+    def keep(self, key: Any, make: Callable[[], Any]) -> Any:
+        """What holds of all rewards of this shape: made when it is first asked for."""
+        if key not in self._kept:
+            if len(self._kept) >= _MAX_KEPT:
+                self._kept.clear()
+            self._kept[key] = make()
+        return self._kept[key]
+
+
+_shapes: dict[Any, Shape] = {}
+_pinned: dict[Any, tuple[int, ...]] = {}
+"""Which numbers of a graph are part of what it reads, by all of the graph but its numbers."""
+_MAX_SHAPES = 256
+_MAX_KEPT = 64
 
 
 def dissect_graph(
@@ -79,6 +125,33 @@ def dissect_graph(
         scales: of the rubrics that it names.
         texts: fields of the row that are no numbers.
     """
+    numbers: list[float] = []
+    parts: list[Any] = []
+    for node in graph.nodes:
+        params = node.params
+        if node.op == "const" and type(params["value"]) in (int, float):
+            numbers.append(params["value"])
+            parts.append((node.id, node.level))
+        else:
+            parts.append((node.id, node.op, node.args, repr(params) if params else "", node.level))
+    family = (tuple(parts), graph.terms, graph.result, tuple(sorted(scales.items())), texts)
+    written = tuple(map(repr, numbers))
+    pinned = _pinned.get(family)
+    shape = _shapes.get((family, tuple([written[at] for at in pinned]))) if pinned is not None else None
+    if shape is None:
+        if len(_shapes) >= _MAX_SHAPES:
+            _shapes.clear()
+            _pinned.clear()
+        shape, pinned = _find_shape(graph, scales, texts)
+        _pinned[family] = pinned
+        _shapes[family, tuple([written[at] for at in pinned])] = shape
+    arithmetic = tuple([node for node in graph.nodes if node.id in shape.arithmetic])
+    return Anatomy(graph, shape, written, tuple(numbers), arithmetic)
+
+
+def _find_shape(
+    graph: RewardGraph, scales: Mapping[str, tuple[float, float]], texts: frozenset[str]
+) -> tuple[Shape, tuple[int, ...]]:
     nodes = {node.id: node for node in graph.nodes}
     places = place_nodes(graph.nodes)
     kinds: dict[str, str] = {}
@@ -101,10 +174,20 @@ def dissect_graph(
         )
         for ids in shared.values()
     )
-    arithmetic = tuple(
-        node for node in graph.nodes if node.id in needed and kinds[node.id] in ("number", "scenario", "text")
+    arithmetic = frozenset(
+        node.id
+        for node in graph.nodes
+        if node.id in needed and kinds[node.id] in ("number", "scenario", "text")
     )
-    return Anatomy(graph, atoms, arithmetic, _find_below(graph, atoms, needed))
+    literals = [n.id for n in graph.nodes if n.op == "const" and type(n.params["value"]) in (int, float)]
+    number_places = {id_: at for at, id_ in enumerate(literals)}
+    read = {id_ for atom in atoms for id_ in atom.nodes}
+    for node in reversed(graph.nodes):
+        if node.id in read:
+            read.update(node.args)
+    pinned = tuple(at for id_, at in number_places.items() if id_ in read)
+    below = _find_below(graph, atoms, needed)
+    return Shape(atoms, below, places, arithmetic, number_places), pinned
 
 
 def _classify(node: Node, args: list[str], texts: frozenset[str], members: Level | None) -> str:

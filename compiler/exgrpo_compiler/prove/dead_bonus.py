@@ -14,17 +14,18 @@ from typing import Final, Literal, NamedTuple
 from exgrpo_artifact.graph import Node
 from exgrpo_artifact.record import Record
 from exgrpo_compiler.diagnostics import Diagnostic, Label
-from exgrpo_compiler.prove.advantages import centre_totals
+from exgrpo_compiler.prove.advantages import centre_block
 from exgrpo_compiler.prove.atoms import Anatomy
 from exgrpo_compiler.prove.case import TrainCase
-from exgrpo_compiler.prove.groups import list_groups, list_rows, list_trained
+from exgrpo_compiler.prove.groups import get_frame
 from exgrpo_compiler.prove.memo import remember
-from exgrpo_compiler.prove.model import FAILED, Bound, RewardModel
+from exgrpo_compiler.prove.model import FAILED, Kind, RewardModel
 from exgrpo_compiler.prove.no_signal import has_no_signal
-from exgrpo_compiler.prove.summands import Part, compute_part, iterate_parts
+from exgrpo_compiler.prove.summands import Part, compute_part_in, iterate_parts
+from exgrpo_compiler.prove.table import Table
 from exgrpo_compiler.prove.training import Training, build_training
 from exgrpo_compiler.prove.wordings import format_figure, name_part
-from exgrpo_compiler.prove.worlds import Sampling, list_kinds
+from exgrpo_compiler.prove.worlds import Sampling
 
 NUM_KINDS = 12
 """Kinds of rollouts for each scenario."""
@@ -45,12 +46,71 @@ class DeadPart(Record):
 
 
 class Scene(NamedTuple):
-    """One group that can be drawn: totals and parts of its trained kinds."""
+    """One group that can be drawn."""
 
-    bound: Bound
-    counts: list[int]
-    columns: Mapping[str, object]
-    totals: list[float]
+    table: Table
+    blocks: Sequence[Sequence[tuple[int, int]]]
+    """The trained kinds under one baseline: row of the table and how many there are."""
+    present: Sequence[int]
+    """Rows of all kinds that are in the group."""
+
+
+class Search:
+    """The groups that a stage can draw, so far as they were looked at, and what was computed there."""
+
+    def __init__(self, model: RewardModel, sampling: Sampling, baseline: str) -> None:
+        self.anatomy = model.anatomy
+        self.nodes = {node.id: node for node in model.anatomy.graph.nodes}
+        self.removed: list[Part] = []
+        self._scenes: list[Scene] = []
+        self._source = _iterate_scenes(model.anatomy, sampling, baseline)
+        self._values: dict[tuple[Part, int], list[float | None]] = {}
+        self._rests: dict[tuple[Part, int, int], list[float | None]] = {}
+        self._verdicts: dict[tuple[Part, int], tuple[Effect, float] | None] = {}
+        self._rises: dict[Part, int] = {}
+
+    def replay(self) -> Iterator[Scene]:
+        """The scenes so far, then new ones, which are kept: most parts are found alive in the first few."""
+        yield from list(self._scenes)
+        for scene in self._source:
+            self._scenes.append(scene)
+            yield scene
+
+    def compute(self, part: Part, table: Table) -> list[float | None]:
+        """What the part comes to in each row of the table."""
+        key = part, id(table)
+        if key not in self._values:
+            self._values[key] = compute_part_in(part, table, self.anatomy)
+        return self._values[key]
+
+    def compute_rest(self, part: Part, table: Table) -> list[float | None]:
+        """What the total comes to without it and without the removed ones; None where one of them has no value."""
+        key = part, id(table), len(self.removed)
+        if key not in self._rests:
+            totals = table.spread(self.anatomy.graph.result, self.anatomy)
+            own = self.compute(part, table)
+            gone = list(zip(*(self.compute(one, table) for one in self.removed), strict=True))
+            others = [None if None in row else sum(row) for row in gone] if gone else [0] * len(own)
+            self._rests[key] = [
+                None
+                if value is None or other is None or not _is_number(total)
+                else float(total) - value - other
+                for total, value, other in zip(totals, own, others, strict=True)
+            ]
+        return self._rests[key]
+
+    def judge(self, part: Part) -> tuple[Effect, float] | None:
+        """What the part does, beside those removed before it."""
+        key = part, len(self.removed)
+        if key not in self._verdicts:
+            self._verdicts[key] = _judge(part, self)
+        return self._verdicts[key]
+
+    def follow(self, part: Part, score: str | None) -> int:
+        """Whether the part says what the score says: 2 for the score itself, 1 where it rises with it, else 0."""
+        if part not in self._rises:
+            self._rises[part] = _follow_score(part, score, self)
+        return self._rises[part]
 
 
 def find_dead_parts(
@@ -60,18 +120,16 @@ def find_dead_parts(
 
     `score` is the term that says whether an answer is right: of two parts that are each other's multiple, it stays.
     """
-    nodes = {node.id: node for node in model.anatomy.graph.nodes}
-    scenes: list[Scene] = []
-    source = _iterate_scenes(model, sampling)
+    search = Search(model, sampling, baseline)
+    nodes, removed = search.nodes, search.removed
     found: list[DeadPart] = []
-    removed: list[Part] = []
     for parts in iterate_parts(Part(model.anatomy.graph.result), nodes):
         candidates = [part for part in parts if not _is_literal(part, nodes)]
-        rises = {part: _follow_score(part, score, scenes, source) for part in candidates}
+        rises = {part: search.follow(part, score) for part in candidates}
         for part in sorted(candidates, key=lambda one: rises[one]):
             if any(_covers(gone, part, nodes) for gone in removed):
                 continue
-            verdict = _judge(part, removed, scenes, source, sampling, baseline)
+            verdict = search.judge(part)
             # What rises with the score is what the rest takes away or turns round, not the other way about.
             if verdict is not None and (verdict[0] == "dead" or not rises[part]):
                 found.append(DeadPart(part.node, *verdict))
@@ -81,19 +139,18 @@ def find_dead_parts(
     return found
 
 
-def _follow_score(part: Part, score: str | None, scenes: list[Scene], source: Iterator[Scene]) -> int:
-    """Whether the part says what the score says: 2 for the score itself, 1 where it rises with it, else 0."""
+def _follow_score(part: Part, score: str | None, search: Search) -> int:
     if score is None:
         return 0
     if part.node == score and not part.guards:
         return 2
-    for scene in _replay(scenes, source):
-        values = compute_part(part, scene.columns, scene.bound)
-        scores = scene.bound.spread(scene.columns[score])
+    for scene in search.replay():
+        values = search.compute(part, scene.table)
+        scores = scene.table.spread(score, search.anatomy)
         rows = [
-            (float(one), value)
-            for one, value, count in zip(scores, values, scene.counts, strict=True)
-            if count and value is not None and _is_number(one)
+            (float(scores[at]), value)
+            for at in scene.present
+            if (value := values[at]) is not None and _is_number(scores[at])
         ]
         if len({one for one, _ in rows}) > 1:
             mean = sum(one for one, _ in rows) / len(rows)
@@ -117,24 +174,17 @@ def _covers(gone: Part, part: Part, nodes: Mapping[str, Node]) -> bool:
     return any(part in parts for parts in iterate_parts(gone, nodes))
 
 
-def _judge(
-    part: Part,
-    removed: Sequence[Part],
-    scenes: list[Scene],
-    source: Iterator[Scene],
-    sampling: Sampling,
-    baseline: str,
-) -> tuple[Effect, float] | None:
+def _judge(part: Part, search: Search) -> tuple[Effect, float] | None:
     """What the part does in all groups alike; None where it changes some group, or where only samples say that it is constant."""
     slopes: list[float] = []
     seen: set[float] = set()
-    for scene in _replay(scenes, source):
-        slope = _compare_scene(part, removed, scene, sampling, baseline, seen)
+    for scene in search.replay():
+        slope = _compare_scene(part, search, scene, seen)
         if slope is False:
             return None
         if slope is not None:
             slopes.append(slope)
-    if not slopes or (len(seen) == 1 and not _is_known_whole(part, scenes[0].bound.model.anatomy)):
+    if not slopes or (len(seen) == 1 and not _is_known_whole(part, search.anatomy)):
         return None
     if all(slope > -1 + TOLERANCE for slope in slopes):
         return "dead", slopes[-1]
@@ -150,67 +200,66 @@ def _is_known_whole(part: Part, anatomy: Anatomy) -> bool:
 
 
 def _compare_scene(
-    part: Part,
-    removed: Sequence[Part],
-    scene: Scene,
-    sampling: Sampling,
-    baseline: str,
-    seen: set[float],
+    part: Part, search: Search, scene: Scene, seen: set[float]
 ) -> float | Literal[False] | None:
     """The a of T = a S + c inside this group; None where neither S nor T varies; False where there is no such a."""
-    kinds = scene.bound.kinds
-    trained = list_trained(kinds, scene.counts, sampling)
-    T = compute_part(part, scene.columns, scene.bound)
-    gone = [compute_part(one, scene.columns, scene.bound) for one in removed]
-    rows: list[tuple[float, float]] = []
-    for at in trained:
-        value, others = T[at], [column[at] for column in gone]
-        if value is None or any(other is None for other in others):
-            return False
-        rows.append((scene.totals[at] - value - sum(other for other in others if other is not None), value))
-    seen.update(round(value, 12) for _, value in rows)
-    return _find_slope(
-        rows, [scene.counts[at] for at in trained], [kinds[at].scenario for at in trained], baseline
-    )
+    T, S = search.compute(part, scene.table), search.compute_rest(part, scene.table)
+    rest: list[float] = []
+    own: list[float] = []
+    size = 0.0
+    for block in scene.blocks:
+        s_block: list[float] = []
+        t_block: list[float] = []
+        for row, _ in block:
+            s, t = S[row], T[row]
+            if s is None or t is None:
+                return False
+            s_block.append(s)
+            t_block.append(t)
+            seen.add(round(t, 12))
+            size = max(size, abs(s), abs(t))
+        counts = [count for _, count in block]
+        rest += centre_block(s_block, counts)
+        own += centre_block(t_block, counts)
+    return _find_slope(rest, own, size + 1e-12)
 
 
-def _find_slope(
-    rows: Sequence[tuple[float, float]], counts: Sequence[int], scenarios: Sequence[str], baseline: str
-) -> float | Literal[False] | None:
-    size = max((abs(value) for row in rows for value in row), default=0.0) + 1e-12
-    rest = centre_totals([row[0] for row in rows], counts, scenarios, baseline)
-    own = centre_totals([row[1] for row in rows], counts, scenarios, baseline)
-    widest = max(range(len(rows)), key=lambda at: abs(rest[at]), default=None)
+def _find_slope(rest: Sequence[float], own: Sequence[float], size: float) -> float | Literal[False] | None:
+    widest = max(range(len(rest)), key=lambda at: abs(rest[at]), default=None)
     if widest is None or abs(rest[widest]) < TOLERANCE * size:
-        return False if any(abs(value) > TOLERANCE * size for value in own) else None
+        return False if any([abs(value) > TOLERANCE * size for value in own]) else None
     slope = own[widest] / rest[widest]
-    fits = all(
-        abs(t - slope * s) <= TOLERANCE * size * max(1.0, abs(slope)) for s, t in zip(rest, own, strict=True)
-    )
-    return slope if fits else False
+    margin = TOLERANCE * size * max(1.0, abs(slope))
+    return slope if all([abs(t - slope * s) <= margin for s, t in zip(rest, own, strict=True)]) else False
 
 
 # --- groups -----------------------------------------------------------------------------------------------
 
 
-def _replay(scenes: list[Scene], source: Iterator[Scene]) -> Iterator[Scene]:
-    """The scenes so far, then new ones, which are kept: most parts are found alive in the first few."""
-    yield from list(scenes)
-    for scene in source:
-        scenes.append(scene)
-        yield scene
+def _iterate_scenes(anatomy: Anatomy, sampling: Sampling, baseline: str) -> Iterator[Scene]:
+    key = ("scenes", sampling.identify(), baseline)
+    drawn: list[list[Scene]] = anatomy.shape.keep(key, list)
+    frame = get_frame(anatomy, sampling, NUM_KINDS)
+    for number, (table, trained) in enumerate(frame.iterate_tables()):
+        if number == len(drawn):
+            drawn.append(_list_scenes(frame.kinds, table, trained, baseline))
+        totals = table.spread(anatomy.graph.result, anatomy)
+        yield from (scene for scene in drawn[number] if all([_is_number(totals[at]) for at in scene.present]))
 
 
-def _iterate_scenes(model: RewardModel, sampling: Sampling) -> Iterator[Scene]:
-    anatomy = model.anatomy
-    kinds = list_kinds(anatomy, sampling, NUM_KINDS)
-    for row in list_rows(anatomy):
-        bound = model.bind(kinds, row)
-        for counts in list_groups(kinds, sampling):
-            columns = bound.score(counts)
-            totals = bound.spread(columns[anatomy.graph.result])
-            if all(_is_number(total) for total, count in zip(totals, counts, strict=True) if count):
-                yield Scene(bound, counts, columns, [float(t) if _is_number(t) else 0.0 for t in totals])
+def _list_scenes(
+    kinds: Sequence[Kind], table: Table, trained: Sequence[Sequence[int]], baseline: str
+) -> list[Scene]:
+    scenes: list[Scene] = []
+    for number, (counts, places) in enumerate(zip(table.groups, trained, strict=True)):
+        start = number * len(kinds)
+        blocks: dict[str, list[tuple[int, int]]] = {}
+        for at in places:
+            key = kinds[at].scenario if baseline == "scenario" else ""
+            blocks.setdefault(key, []).append((start + at, counts[at]))
+        present = [start + at for at, count in enumerate(counts) if count]
+        scenes.append(Scene(table, list(blocks.values()), present))
+    return scenes
 
 
 def _is_number(value: object) -> bool:

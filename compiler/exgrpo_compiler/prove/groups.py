@@ -5,10 +5,12 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from exgrpo_compiler.prove.atoms import Anatomy
 from exgrpo_compiler.prove.model import Kind
-from exgrpo_compiler.prove.worlds import MAX_PATTERNS, Sampling
+from exgrpo_compiler.prove.table import Table
+from exgrpo_compiler.prove.worlds import MAX_PATTERNS, Sampling, list_kinds
 
 NUM_CHOSEN = 96
 """Groups that are looked at where there are too many for all."""
@@ -16,6 +18,7 @@ MAX_ROWS = 8
 """Rows up to which every combination of their values is looked at."""
 NUM_ROWS = 3
 """Rows that are looked at where there are more."""
+FIRST_GROUPS = 4
 _STRIDES = (37, 41, 43)
 
 
@@ -94,3 +97,43 @@ def list_rows(anatomy: Anatomy) -> list[dict[str, float | None]]:
 def list_trained(kinds: Sequence[Kind], counts: Sequence[int], sampling: Sampling) -> list[int]:
     """Places of the kinds that are in the group and trained."""
     return [at for at, kind in enumerate(kinds) if kind.scenario in sampling.group and counts[at]]
+
+
+class Frame:
+    """What a stage can draw, in tables that all rewards of a shape share: kinds of rollouts, rows and groups."""
+
+    def __init__(self, anatomy: Anatomy, sampling: Sampling, limit: int) -> None:
+        self.kinds = list_kinds(anatomy, sampling, limit)
+        self._groups = list(list_groups(self.kinds, sampling))
+        self._rows = list_rows(anatomy)
+        self._tables: list[DrawnTable] = []
+        self._anatomy = anatomy
+        self._sampling = sampling
+
+    def iterate_tables(self) -> Iterator[DrawnTable]:
+        """Every group with every row; the first tables are small, since most claims fail in the first few groups."""
+        number = 0
+        for row in self._rows:
+            start, size = 0, FIRST_GROUPS
+            while start < len(self._groups):
+                if number == len(self._tables):
+                    groups = self._groups[start : start + size]
+                    table = Table(self._anatomy, self.kinds, row, groups)
+                    trained = [list_trained(self.kinds, counts, self._sampling) for counts in groups]
+                    self._tables.append(DrawnTable(table, trained))
+                yield self._tables[number]
+                number, start, size = number + 1, start + size, size * 4
+
+
+class DrawnTable(NamedTuple):
+    """Some groups, and the places of the kinds in each that are trained."""
+
+    table: Table
+    trained: list[list[int]]
+
+
+def get_frame(anatomy: Anatomy, sampling: Sampling, limit: int) -> Frame:
+    """What can be drawn, with so many kinds of each scenario at most."""
+    key = ("frame", sampling.identify(), limit)
+    found: Frame = anatomy.shape.keep(key, lambda: Frame(anatomy, sampling, limit))
+    return found

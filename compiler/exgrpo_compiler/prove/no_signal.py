@@ -6,14 +6,15 @@ Also told: between which success rates over half of the groups teach something.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from exgrpo_artifact.manifest import Signal
 from exgrpo_compiler.diagnostics import Diagnostic, Label
 from exgrpo_compiler.prove.atoms import Anatomy
 from exgrpo_compiler.prove.case import TrainCase
-from exgrpo_compiler.prove.groups import MAX_ROWS, count_groups, list_groups, list_rows, list_trained
+from exgrpo_compiler.prove.groups import MAX_ROWS, Frame, count_groups, get_frame
 from exgrpo_compiler.prove.memo import remember
 from exgrpo_compiler.prove.model import FAILED, Kind, RewardModel
 from exgrpo_compiler.prove.training import Training, build_training
@@ -21,10 +22,7 @@ from exgrpo_compiler.prove.worlds import (
     MAX_PATTERNS,
     Outcome,
     Sampling,
-    Split,
-    iterate_pairs,
-    list_kinds,
-    list_splits,
+    list_pairs,
 )
 
 NUM_KINDS = 32
@@ -45,12 +43,13 @@ def is_constant(model: RewardModel, sampling: Sampling, baseline: str) -> bool:
 
     Certain where every kind of rollouts and every group was looked at; else it is left to the inference of ranges.
     """
-    kinds = list_kinds(model.anatomy, sampling, NUM_KINDS)
+    frame = get_frame(model.anatomy, sampling, NUM_KINDS)
+    kinds = frame.kinds
     below = model.anatomy.below[model.anatomy.graph.result]
     varying = [atom for atom in model.anatomy.atoms if atom.id in below and atom.level != "const"]
     if not varying and len({kind.scenario for kind in kinds}) == 1:
         return True
-    if _finds_signal(model, kinds, sampling, baseline):
+    if _finds_signal(model, frame, baseline):
         return False
     return _is_group_level(model) or _is_all_tried(model.anatomy, kinds, sampling)
 
@@ -72,13 +71,13 @@ def _is_group_level(model: RewardModel) -> bool:
     return all(node.level in ("group", "const") for node in model.anatomy.graph.nodes if node.id == result)
 
 
-def _finds_signal(model: RewardModel, kinds: Sequence[Kind], sampling: Sampling, baseline: str) -> bool:
-    for row in list_rows(model.anatomy):
-        bound = model.bind(kinds, row)
-        for counts in list_groups(kinds, sampling):
-            totals = bound.spread(bound.score(counts)[model.anatomy.graph.result])
-            places = list_trained(kinds, counts, sampling)
-            if _has_signal([(kinds[at].scenario, totals[at]) for at in places], baseline):
+def _finds_signal(model: RewardModel, frame: Frame, baseline: str) -> bool:
+    num_kinds = len(frame.kinds)
+    for table, trained in frame.iterate_tables():
+        totals = table.spread(model.anatomy.graph.result, model.anatomy)
+        for number, places in enumerate(trained):
+            start = number * num_kinds
+            if _has_signal([(frame.kinds[at].scenario, totals[start + at]) for at in places], baseline):
                 return True
     return False
 
@@ -106,31 +105,20 @@ def find_signal_range(
     Each rollout is right with the same probability p, by itself; all but the outcomes is held equal. P(signal) is the sum over
     the patterns of outcomes with signal of prod_s C(n_s, k_s) p^k_s (1 - p)^(n_s - k_s). None where it is never above one half.
     """
-    pair = next(iterate_pairs(model, outcome, sampling))
-    patterns: list[Split] = []
-    splits = list_splits(sampling.counts)
-    if len(splits) < math.prod(size + 1 for size in sampling.counts.values()):
+    pair = list_pairs(model, outcome, sampling)[0]
+    if len(pair.splits) < math.prod(size + 1 for size in sampling.counts.values()):
         return None
-    for split in splits:
-        counts, totals = pair.score(split)
-        kinds = [scenario for scenario in pair.scenarios for _ in range(2)]
-        kept = [
-            (scenario, total)
-            for scenario, total, count in zip(kinds, totals, counts, strict=True)
-            if count and scenario in sampling.group
-        ]
-        if _has_signal(kept, baseline):
-            patterns.append(split)
-    return _solve(patterns, sampling.counts)
-
-
-def _solve(patterns: Sequence[Split], sizes: Mapping[str, int]) -> SignalRange | None:
+    totals = pair.score(model.anatomy)
     # Patterns with the same number of right answers differ by a factor that p does not change.
-    weights = [0.0] * (sum(sizes.values()) + 1)
-    for split in patterns:
-        weights[sum(split.right.values())] += math.prod(
-            math.comb(sizes[s], k) for s, k in split.right.items()
-        )
+    weights = [0.0] * (sum(sampling.counts.values()) + 1)
+    for split, trained in zip(pair.splits, pair.trained, strict=True):
+        if _has_signal([(one.scenario, totals[one.row]) for one in trained], baseline):
+            weights[sum(split.right.values())] += split.number
+    return _solve(tuple(weights))
+
+
+@lru_cache(maxsize=256)
+def _solve(weights: tuple[float, ...]) -> SignalRange | None:
     total = len(weights) - 1
 
     def measure(p: float) -> float:

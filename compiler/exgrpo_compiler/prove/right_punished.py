@@ -5,7 +5,7 @@ Found by enumerating how many rollouts of each scenario are right. The sign of a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from exgrpo_artifact.record import Record
 from exgrpo_compiler.diagnostics import Diagnostic, Label
@@ -15,7 +15,7 @@ from exgrpo_compiler.prove.memo import remember
 from exgrpo_compiler.prove.model import RewardModel
 from exgrpo_compiler.prove.training import Training, build_training
 from exgrpo_compiler.prove.wordings import format_figure, list_counts
-from exgrpo_compiler.prove.worlds import Outcome, Pair, Sampling, Split, iterate_pairs, list_splits
+from exgrpo_compiler.prove.worlds import Outcome, Sampling, Split, Trained, list_pairs
 
 TOLERANCE = 1e-9
 
@@ -35,30 +35,41 @@ def find_punished(
 ) -> Punished | None:
     """The worst advantage of a right rollout where one is negative."""
     worst: Punished | None = None
-    for pair in iterate_pairs(model, outcome, sampling):
-        for split in list_splits(sampling.counts):
-            found = _find_in_pattern(pair, split, sampling, baseline, scale)
+    for pair in list_pairs(model, outcome, sampling):
+        totals = pair.score(model.anatomy)
+        for split, trained in zip(pair.splits, pair.trained, strict=True):
+            if not _may_punish(trained, totals, baseline):
+                continue
+            found = _find_in_pattern(split, trained, totals, baseline, scale)
             if found is not None and (worst is None or found.advantage < worst.advantage - TOLERANCE):
                 worst = found
     return worst
 
 
-def _find_in_pattern(
-    pair: Pair, split: Split, sampling: Sampling, baseline: str, scale: str
-) -> Punished | None:
-    counts, totals = pair.score(split)
-    kinds = [(scenario, is_right) for scenario in pair.scenarios for is_right in (True, False)]
-    places = [at for at, (scenario, _) in enumerate(kinds) if counts[at] and scenario in sampling.group]
-    kept: list[float] = []
-    for at in places:
-        total = totals[at]
+def _may_punish(trained: Sequence[Trained], totals: Sequence[float | None], baseline: str) -> bool:
+    """Whether a right rollout earns less than another one under its baseline; where not, it is at least at the mean."""
+    most: dict[str, float] = {}
+    least: dict[str, float] = {}
+    for row, _, scenario, is_right in trained:
+        total = totals[row]
         if total is None:
-            return None
-        kept.append(total)
-    numbers, names = [counts[at] for at in places], [kinds[at][0] for at in places]
+            return False
+        key = scenario if baseline == "scenario" else ""
+        if key not in most or total > most[key]:
+            most[key] = total
+        if is_right and (key not in least or total < least[key]):
+            least[key] = total
+    return any([total < most[key] for key, total in least.items()])
+
+
+def _find_in_pattern(
+    split: Split, trained: Sequence[Trained], totals: Sequence[float | None], baseline: str, scale: str
+) -> Punished | None:
+    kept = [total for one in trained if (total := totals[one.row]) is not None]
+    numbers, names = [one.count for one in trained], [one.scenario for one in trained]
     centred = centre_totals(kept, numbers, names, baseline)
     size = max((abs(total) for total in kept), default=0.0) + 1e-12
-    punished = [i for i, at in enumerate(places) if kinds[at][1] and centred[i] < -TOLERANCE * size]
+    punished = [i for i, one in enumerate(trained) if one.is_right and centred[i] < -TOLERANCE * size]
     if not punished:
         return None
     advantages = compute_advantages(kept, numbers, names, baseline, "none" if scale == "none" else "group")

@@ -8,14 +8,15 @@ Invariant: the parts of a total add up to it wherever it has a value.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from exgrpo_artifact.graph import Node
-from exgrpo_artifact.record import Record
+from exgrpo_compiler.prove.atoms import Anatomy
 from exgrpo_compiler.prove.model import FAILED, Bound, Column
+from exgrpo_compiler.prove.table import Table
 
 
-class Part(Record):
+class Part(NamedTuple):
     """sign * node * factors / divisors, where all guards hold; else 0."""
 
     node: str
@@ -51,8 +52,7 @@ def split_part(part: Part, nodes: Mapping[str, Node]) -> tuple[Part, ...]:
 
 
 def _change(part: Part, node: str, **changes: Any) -> Part:
-    values = {"sign": part.sign, "guards": part.guards, "factors": part.factors, "divisors": part.divisors}
-    return Part(node, **{**values, **changes})
+    return part._replace(node=node, **changes)
 
 
 def _is_sum(node: Node, nodes: Mapping[str, Node]) -> bool:
@@ -75,17 +75,38 @@ def iterate_parts(root: Part, nodes: Mapping[str, Node]) -> Iterator[tuple[Part,
 
 def compute_part(part: Part, columns: Mapping[str, Column], bound: Bound) -> list[float | None]:
     """What the part comes to in each kind of rollouts; None where it has no value."""
-    values: list[float | None] = []
     spread = [bound.spread(columns[id_]) for id_ in (part.node, *part.factors, *part.divisors)]
     guards = [(bound.spread(columns[id_]), due) for id_, due in part.guards]
+    return _compute_rows(part, spread, guards)
+
+
+def compute_part_in(part: Part, table: Table, anatomy: Anatomy) -> list[float | None]:
+    """The same for each kind of each group."""
+    spread = [table.spread(id_, anatomy) for id_ in (part.node, *part.factors, *part.divisors)]
+    guards = [(table.spread(id_, anatomy), due) for id_, due in part.guards]
+    return _compute_rows(part, spread, guards)
+
+
+def _compute_rows(
+    part: Part, spread: Sequence[Sequence[Any]], guards: Sequence[tuple[Sequence[Any], bool]]
+) -> list[float | None]:
     num_factors = 1 + len(part.factors)
-    for at in range(len(bound.kinds)):
-        if any(column[at] is not FAILED and bool(column[at]) is not due for column, due in guards):
-            values.append(0.0)
-            continue
-        row = [column[at] for column in spread]
-        values.append(_combine(part.sign, row[:num_factors], row[num_factors:]))
+    if len(spread) == 1:
+        sign = float(part.sign)
+        values = [sign * one if isinstance(one, _NUMBER) else None for one in spread[0]]
+    else:
+        values = [
+            _combine(part.sign, row[:num_factors], row[num_factors:]) for row in zip(*spread, strict=True)
+        ]
+    for column, due in guards:
+        values = [
+            value if met is FAILED or bool(met) is due else 0.0
+            for value, met in zip(values, column, strict=True)
+        ]
     return values
+
+
+_NUMBER = (int, float)
 
 
 def _combine(sign: int, factors: Sequence[Any], divisors: Sequence[Any]) -> float | None:

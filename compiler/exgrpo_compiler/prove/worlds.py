@@ -7,12 +7,15 @@ them is looked at, always the same one.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 from exgrpo_artifact.record import Record
 from exgrpo_compiler.ir import CheckedDialogue, Typed
 from exgrpo_compiler.prove.atoms import Anatomy, Atom, find_implied
-from exgrpo_compiler.prove.model import FAILED, Bound, Kind, RewardModel
+from exgrpo_compiler.prove.model import FAILED, Kind, RewardModel
+from exgrpo_compiler.prove.table import Table, list_steps
 
 MAX_PATTERNS = 256
 MANY_PROBES = 3
@@ -35,6 +38,11 @@ class Sampling(Record):
     def counts(self) -> dict[str, int]:
         """Rollouts by scenario, the trained ones first."""
         return {**self.group, **self.compare}
+
+    def identify(self) -> Any:
+        """The same for samplings that are equal."""
+        turns = tuple(self.turns.items())
+        return (tuple(self.group.items()), tuple(self.compare.items()), turns, self.closing, self.looped)
 
 
 def describe_sampling(
@@ -101,6 +109,13 @@ def find_outcome(anatomy: Anatomy, term: str | None) -> Outcome | None:
     term = term or _guess_term(anatomy)
     if term is None:
         return None
+    step = list_steps(anatomy).get(term)
+    key = ("outcome", term, step and step.pick and step.pick(anatomy.texts))
+    found: Outcome | None = anatomy.shape.keep(key, lambda: _find_ends(anatomy, term))
+    return found
+
+
+def _find_ends(anatomy: Anatomy, term: str) -> Outcome | None:
     atoms = [atom for atom in anatomy.atoms if atom.id in anatomy.below.get(term, frozenset())]
     own = [atom for atom in atoms if atom.level == "rollout"]
     if not own or len(own) < len(atoms) or len(own) > 4:
@@ -154,12 +169,21 @@ class Split(Record):
 
     right: Mapping[str, int]
     sizes: Mapping[str, int]
+    number: int
+    """Ways to choose them."""
 
 
 def list_splits(sizes: Mapping[str, int]) -> list[Split]:
     """Every number of right rollouts by scenario, or an even choice of them where there are very many."""
     choices = [_thin(size, sizes) for size in sizes.values()]
-    return [Split(dict(zip(sizes, row, strict=True)), sizes) for row in itertools.product(*choices)]
+    return [
+        Split(
+            dict(zip(sizes, row, strict=True)),
+            sizes,
+            math.prod(math.comb(size, right) for size, right in zip(sizes.values(), row, strict=True)),
+        )
+        for row in itertools.product(*choices)
+    ]
 
 
 def _thin(size: int, sizes: Mapping[str, int]) -> list[int]:
@@ -169,33 +193,66 @@ def _thin(size: int, sizes: Mapping[str, int]) -> list[int]:
     return sorted({0, 1, size - 1, size, *(round(at * size / (allowed - 3)) for at in range(allowed - 3))})
 
 
-class Pair(Record):
-    """The two kinds of each scenario that an outcome tells apart, under one setting of all else."""
+class Pair:
+    """The two kinds of each scenario that an outcome tells apart, under one setting of all else, in all splits."""
 
-    bound: Bound
-    scenarios: tuple[str, ...]
-    """Scenario of each pair of kinds: right at 2 i, wrong at 2 i + 1."""
+    def __init__(self, table: Table, splits: Sequence[Split], sampling: Sampling) -> None:
+        self.table = table
+        self.splits = splits
+        self._scenarios = [scenario for scenario in sampling.counts for _ in range(2)]
+        self.trained = [self._list_trained(number, sampling) for number in range(len(splits))]
+        """For each split the rows of its trained kinds; the right ones of a scenario at even places."""
 
-    def score(self, split: Split) -> tuple[list[int], list[float | None]]:
-        """Counts and totals of the kinds; None is a rollout without a total."""
-        counts: list[int] = []
-        for scenario in self.scenarios:
-            right = split.right[scenario]
-            counts += [right, split.sizes[scenario] - right]
-        columns = self.bound.score(counts)
-        totals = self.bound.spread(columns[self.bound.model.anatomy.graph.result])
-        return counts, [None if total is None or total is FAILED else float(total) for total in totals]
+    def _list_trained(self, number: int, sampling: Sampling) -> list[Trained]:
+        start, counts = number * len(self._scenarios), self.table.groups[number]
+        return [
+            Trained(start + at, counts[at], scenario, at % 2 == 0)
+            for at, scenario in enumerate(self._scenarios)
+            if counts[at] and scenario in sampling.group
+        ]
+
+    def score(self, anatomy: Anatomy) -> list[float | None]:
+        """Totals of the kinds, split after split; None is a rollout without a total."""
+        totals = self.table.spread(anatomy.graph.result, anatomy)
+        return [None if total is None or total is FAILED else float(total) for total in totals]
 
 
-def iterate_pairs(model: RewardModel, outcome: Outcome, sampling: Sampling) -> Iterator[Pair]:
+class Trained(NamedTuple):
+    """Rollouts of one kind in a group: the kind's row in the table, how many they are, and what they are."""
+
+    row: int
+    count: int
+    scenario: str
+    is_right: bool
+
+
+def list_pairs(model: RewardModel, outcome: Outcome, sampling: Sampling) -> list[Pair]:
     """Right and wrong rollouts of each scenario, under each setting of the other atoms."""
-    for setting in list_settings(model.anatomy, outcome, sampling):
+    right, wrong = (tuple(side[0].items()) for side in (outcome.right, outcome.wrong))
+    key = ("pairs", sampling.identify(), right, wrong, outcome.implied)
+    found: list[Pair] = model.anatomy.shape.keep(
+        key, lambda: list(_iterate_pairs(model.anatomy, outcome, sampling))
+    )
+    return found
+
+
+def _iterate_pairs(anatomy: Anatomy, outcome: Outcome, sampling: Sampling) -> Iterator[Pair]:
+    splits = list_splits(sampling.counts)
+    groups = [
+        [
+            count
+            for name, size in sampling.counts.items()
+            for count in (split.right[name], size - split.right[name])
+        ]
+        for split in splits
+    ]
+    for setting in list_settings(anatomy, outcome, sampling):
         kinds = [
-            _make_kind(model.anatomy, scenario, {**setting, **side[0]}, sampling)
+            _make_kind(anatomy, scenario, {**setting, **side[0]}, sampling)
             for scenario in sampling.counts
             for side in (outcome.right, outcome.wrong)
         ]
-        yield Pair(model.bind(kinds, setting), tuple(sampling.counts))
+        yield Pair(Table(anatomy, kinds, setting, groups), splits, sampling)
 
 
 def _make_kind(anatomy: Anatomy, scenario: str, values: Mapping[str, float], sampling: Sampling) -> Kind:

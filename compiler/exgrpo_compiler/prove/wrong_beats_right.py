@@ -15,7 +15,7 @@ from exgrpo_compiler.diagnostics import Diagnostic, Label
 from exgrpo_compiler.prove.atoms import find_implied
 from exgrpo_compiler.prove.case import TrainCase
 from exgrpo_compiler.prove.facts import Facts, build_facts
-from exgrpo_compiler.prove.groups import count_groups, list_groups, list_rows
+from exgrpo_compiler.prove.groups import count_groups, get_frame
 from exgrpo_compiler.prove.infer import Inference
 from exgrpo_compiler.prove.interval import ONE, Interval, make_set
 from exgrpo_compiler.prove.memo import Keyed, remember
@@ -23,7 +23,7 @@ from exgrpo_compiler.prove.model import FAILED, RewardModel
 from exgrpo_compiler.prove.no_signal import has_no_signal
 from exgrpo_compiler.prove.training import build_training, find_scales
 from exgrpo_compiler.prove.wordings import format_figure
-from exgrpo_compiler.prove.worlds import MAX_PATTERNS, Sampling, find_outcome, list_kinds
+from exgrpo_compiler.prove.worlds import MAX_PATTERNS, Sampling, find_outcome
 
 NUM_KINDS = 32
 MAX_LABELS = 3
@@ -107,19 +107,17 @@ def _try_all(setting: Setting, scored: Interval) -> tuple[tuple[float, float], t
         return None
     if math.prod(len(atom.values) for atom in varying) > NUM_KINDS:
         return None
-    kinds = list_kinds(model.anatomy, sampling, NUM_KINDS)
-    if count_groups(kinds, sampling) > MAX_PATTERNS:
+    frame = get_frame(model.anatomy, sampling, NUM_KINDS)
+    if count_groups(frame.kinds, sampling) > MAX_PATTERNS:
         return None
     found: dict[bool, list[float]] = {False: [], True: []}
-    for row in list_rows(model.anatomy):
-        bound = model.bind(kinds, row)
-        for counts in list_groups(kinds, sampling):
-            columns = bound.score(counts)
-            totals = bound.spread(columns[model.anatomy.graph.result])
-            scores = bound.spread(columns[setting.term])
-            for total, score, count in zip(totals, scores, counts, strict=True):
-                if count and total is not None and total is not FAILED and score in (scored.low, scored.high):
-                    found[score == scored.high].append(float(total))
+    for table, _ in frame.iterate_tables():
+        totals = table.spread(model.anatomy.graph.result, model.anatomy)
+        scores = table.spread(setting.term, model.anatomy)
+        sizes = [count for counts in table.groups for count in counts]
+        for total, score, count in zip(totals, scores, sizes, strict=True):
+            if count and total is not None and total is not FAILED and score in (scored.low, scored.high):
+                found[score == scored.high].append(float(total))
     if not found[False] or not found[True]:
         return None
     return (min(found[False]), max(found[False])), (min(found[True]), max(found[True]))
