@@ -227,10 +227,10 @@ def _compare_scene(
 def _find_slope(rest: Sequence[float], own: Sequence[float], size: float) -> float | Literal[False] | None:
     widest = max(range(len(rest)), key=lambda at: abs(rest[at]), default=None)
     if widest is None or abs(rest[widest]) < TOLERANCE * size:
-        return False if any([abs(value) > TOLERANCE * size for value in own]) else None
+        return False if any(abs(value) > TOLERANCE * size for value in own) else None
     slope = own[widest] / rest[widest]
     margin = TOLERANCE * size * max(1.0, abs(slope))
-    return slope if all([abs(t - slope * s) <= margin for s, t in zip(rest, own, strict=True)]) else False
+    return slope if all(abs(t - slope * s) <= margin for s, t in zip(rest, own, strict=True)) else False
 
 
 # --- groups -----------------------------------------------------------------------------------------------
@@ -244,7 +244,7 @@ def _iterate_scenes(anatomy: Anatomy, sampling: Sampling, baseline: str) -> Iter
         if number == len(drawn):
             drawn.append(_list_scenes(frame.kinds, table, trained, baseline))
         totals = table.spread(anatomy.graph.result, anatomy)
-        yield from (scene for scene in drawn[number] if all([_is_number(totals[at]) for at in scene.present]))
+        yield from (scene for scene in drawn[number] if all(_is_number(totals[at]) for at in scene.present))
 
 
 def _list_scenes(

@@ -8,20 +8,21 @@ that is gated by a judge may give a right answer nothing, and then junk that get
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from exgrpo_artifact.record import Record
+from exgrpo_artifact.record import Record, replace
 from exgrpo_compiler.diagnostics import Diagnostic, Label
 from exgrpo_compiler.ir import CheckedDataset, CheckedDialogue
 from exgrpo_compiler.prove.atoms import Anatomy
 from exgrpo_compiler.prove.attacks import Attack, list_attacks, repeat_question
 from exgrpo_compiler.prove.case import RewardCase
 from exgrpo_compiler.prove.memo import Keyed, remember
-from exgrpo_compiler.prove.model import FAILED, Bound, Kind, RewardModel
+from exgrpo_compiler.prove.model import FAILED, Kind
 from exgrpo_compiler.prove.reading import Reader, count_tokens
-from exgrpo_compiler.prove.synthetic import Golds, Row, find_golds, make_rows, write_honest
-from exgrpo_compiler.prove.training import describe_graph, dissect_reward, find_scales
+from exgrpo_compiler.prove.synthetic import NUM_ROWS, Golds, Row, find_golds, make_rows, write_honest
+from exgrpo_compiler.prove.table import Table
+from exgrpo_compiler.prove.training import dissect_reward, find_scales
 from exgrpo_compiler.prove.wordings import format_figure
 from exgrpo_compiler.prove.worlds import Sampling, describe_sampling
 
@@ -38,6 +39,8 @@ class Bench(Record):
     anatomy: Anatomy
     scales: Mapping[str, tuple[float, float]]
     golds: tuple[Golds, ...]
+    key: Any
+    """Equal where dialogue and dataset are, as far as junk is concerned."""
 
 
 class Score(Record):
@@ -65,94 +68,111 @@ class Score(Record):
 
 
 def build_bench(case: RewardCase) -> Keyed[Bench]:
-    """The bench of a reward, under a text that says all of it."""
+    """The bench of a reward, under a key that says all of it."""
     dataset: CheckedDataset = case.program.known[case.reward.dataset]
+    anatomy = dissect_reward(case)
+    exchanges = tuple(
+        [(e.name, e.in_loop, e.answer, e.target and e.target.text) for e in case.dialogue.exchanges]
+    )
+    fields = tuple([(field.name, field.type, field.secret) for field in dataset.fields])
+    key = (exchanges, fields, _sample_all(case.dialogue).identify())
 
     def make() -> Bench:
-        return Bench(case.dialogue, dataset, dissect_reward(case), find_scales(case), find_golds(case.graph))
+        golds = anatomy.shape.keep("golds", lambda: find_golds(case.graph))
+        return Bench(case.dialogue, dataset, anatomy, find_scales(case), golds, key)
 
-    exchanges = [(e.name, e.in_loop, e.answer, e.target and e.target.text) for e in case.dialogue.exchanges]
-    fields = [(field.name, field.type, field.secret) for field in dataset.fields]
-    return Keyed(make, repr((describe_graph(case), exchanges, sorted(case.dialogue.scenarios), fields)))
+    return Keyed(make, (anatomy.shape, anatomy.texts, key))
 
 
 class Arena:
-    """One row with the honest rollouts of a group; scores texts in it."""
+    """One row with the honest rollouts of a group, and texts that are scored beside them; for all rewards of a shape."""
 
-    def __init__(self, bench: Bench, row: Row, other: Row) -> None:
-        self.bench = bench
+    def __init__(self, bench: Bench, row: Row, other: Row, attacks: Sequence[Attack]) -> None:
+        shape = bench.anatomy.shape
+        self.attacks = attacks
         self._row = row
-        self._reader = Reader(bench.anatomy, bench.scales)
-        self._model = RewardModel(bench.anatomy)
+        self._reader: Reader = shape.keep("reader", lambda: Reader(bench.anatomy, bench.scales))
         self._sampling = _sample_all(bench.dialogue)
         self._sees_length = any(node.op in ("tokens", "num_turns") for node in bench.anatomy.graph.nodes)
         self._looped = frozenset(e.name for e in bench.dialogue.exchanges if e.in_loop)
         honest = write_honest(bench.dialogue, bench.golds, row, row)
         mistaken = write_honest(bench.dialogue, bench.golds, row, other)
-        self._sides = [self._make_kinds(turns, False) for turns in (*honest, *mistaken)]
-        self._num_right = len(honest)
-
-    def score(self, attacks: Sequence[Attack]) -> list[Score]:
-        """What each text earns, in each scenario of the dialogue, said in every turn; junk without a total is left out."""
-        names = [exchange.name for exchange in self.bench.dialogue.exchanges]
-        kinds = [kind for side in self._sides for kind in side]
-        num_honest = len(kinds)
+        kinds = [kind for turns in (*honest, *mistaken) for kind in self._make_kinds(turns, False)]
+        self._num_right, self._num_honest = len(honest), len(kinds)
+        self._places: list[list[int]] = []
+        """Of each attack, its kinds; what is read alike is one kind."""
+        known: dict[Any, int] = {}
+        names = [exchange.name for exchange in bench.dialogue.exchanges]
         for attack in attacks:
-            kinds += self._make_kinds(dict.fromkeys(names, attack.text), True)
-        row = next((kind.atoms for kind in kinds), {})
-        bound = self._model.bind(kinds, row)
-        columns = bound.score([1 if at < num_honest else 0 for at in range(len(kinds))])
-        return self._compare(attacks, bound, columns, num_honest)
+            places: list[int] = []
+            for kind in self._make_kinds(dict.fromkeys(names, attack.text), True):
+                key = (kind.scenario, kind.num_turns, *map(repr, kind.atoms.values()))
+                if key not in known:
+                    known[key] = len(kinds)
+                    kinds.append(kind)
+                places.append(known[key])
+            self._places.append(places)
+        counts = [1 if at < self._num_honest else 0 for at in range(len(kinds))]
+        self._table = Table(bench.anatomy, kinds, kinds[0].atoms if kinds else {}, [counts])
 
     def _make_kinds(self, turns: Mapping[str, str], is_praised: bool) -> list[Kind]:
         sampling = self._sampling
         kinds: list[Kind] = []
-        read: dict[int, dict[str, float | None]] = {}
         for scenario, probes in sampling.turns.items():
             most = probes[-1]
             length = most if self._sees_length else 0
-            if length not in read:
-                num_turns = most * sampling.looped + sampling.closing
-                tokens = count_tokens(turns, self._looped, most)
-                read[length] = self._reader.read(self._row, turns, num_turns, tokens, is_praised=is_praised)
-            kinds.append(Kind(scenario, read[length], most))
+            num_turns = most * sampling.looped + sampling.closing if length else 0
+            tokens = count_tokens(turns, self._looped, most) if self._sees_length else 0
+            atoms = self._reader.read(self._row, turns, num_turns, tokens, is_praised=is_praised)
+            kinds.append(Kind(scenario, atoms, most))
         return kinds
 
-    def _compare(
-        self, attacks: Sequence[Attack], bound: Bound, columns: Mapping[str, Any], num_honest: int
-    ) -> list[Score]:
-        graph = self.bench.anatomy.graph
-        totals = bound.spread(columns[graph.result])
-        terms = {term: bound.spread(columns[term]) for term in graph.terms if term != graph.result}
+    def score(self, anatomy: Anatomy, is_wanted: Callable[[Score], bool] | None = None) -> list[Score]:
+        """What each text earns, in each scenario of the dialogue, said in every turn; junk without a total is left out."""
+        totals = self._table.spread(anatomy.graph.result, anatomy)
         step = len(self._sampling.turns)
         scores: list[Score] = []
         for place in range(step):
             right = _find_best(totals, range(place, self._num_right * step, step))
-            wrong = _find_best(totals, range(self._num_right * step + place, num_honest, step))
+            wrong = _find_best(totals, range(self._num_right * step + place, self._num_honest, step))
             if right is None or wrong is None:
                 continue
-            least = min(float(total) for total in totals[place::step] if _is_number(total))
-            for number, attack in enumerate(attacks):
-                at = num_honest + number * step + place
-                if not _is_number(totals[at]):
-                    continue
-                shown = tuple(
-                    (term, float(values[at]), float(values[right]))
-                    for term, values in terms.items()
-                    if _is_number(values[at]) and _is_number(values[right])
-                )
-                scores.append(
-                    Score(
-                        attack,
-                        bound.kinds[at].scenario,
-                        float(totals[at]),
-                        float(totals[right]),
-                        float(totals[wrong]),
-                        least,
-                        shown,
-                    )
-                )
+            tried = {*range(place, self._num_honest, step), *(places[place] for places in self._places)}
+            ends = (float(totals[right]), float(totals[wrong]))
+            least = min(float(totals[at]) for at in tried if _is_number(totals[at]))
+            known: dict[int, Score | None] = {}
+            for attack, places in zip(self.attacks, self._places, strict=True):
+                at = places[place]
+                if at not in known:
+                    known[at] = self._score_kind(at, right, ends, least, attack, anatomy, is_wanted)
+                score = known[at]
+                if score is not None:
+                    scores.append(replace(score, attack=attack))
         return scores
+
+    def _score_kind(
+        self,
+        at: int,
+        right: int,
+        ends: tuple[float, float],
+        least: float,
+        attack: Attack,
+        anatomy: Anatomy,
+        is_wanted: Callable[[Score], bool] | None,
+    ) -> Score | None:
+        total = self._table.spread(anatomy.graph.result, anatomy)[at]
+        if not _is_number(total):
+            return None
+        score = Score(attack, self._table.kinds[at].scenario, float(total), *ends, least, ())
+        if is_wanted is not None and not is_wanted(score):
+            return None
+        terms: list[tuple[str, float, float]] = []
+        for term in anatomy.graph.terms:
+            if term != anatomy.graph.result:
+                values = self._table.spread(term, anatomy)
+                if _is_number(values[at]) and _is_number(values[right]):
+                    terms.append((term, float(values[at]), float(values[right])))
+        return replace(score, terms=tuple(terms))
 
 
 def _sample_all(dialogue: CheckedDialogue) -> Sampling:
@@ -170,21 +190,31 @@ def _is_number(value: Any) -> bool:
 
 def find_hacks(bench: Bench) -> list[Score]:
     """Texts of the small corpus that pay on every row, in the first scenario where they do; the best paid first."""
-    rows = make_rows(bench.dataset, bench.golds)
-    attacks: Sequence[Attack] = list_attacks(bench.dialogue, bench.dataset, bench.golds)
     found: dict[tuple[str, str], Score] = {}
-    for at, row in enumerate(rows):
-        echo = repeat_question(bench.dataset, row)
-        arena = Arena(bench, row, rows[(at + 1) % len(rows)])
-        # After the first row only those that paid are scored, so what else would earn is not known there.
-        scores = arena.score([*attacks, echo])
-        kept = [score for score in scores if (score.is_hack if at == 0 else score.reaches_right)]
+    for at in range(NUM_ROWS):
+        arena = _get_arena(bench, at)
+        # After the first row only those that paid there matter, whatever else would earn.
+        kept = arena.score(
+            bench.anatomy, (lambda one: one.is_hack) if at == 0 else (lambda one: one.reaches_right)
+        )
         hacks = {(_identify(score.attack), score.scenario): score for score in kept}
         found = hacks if at == 0 else {key: score for key, score in found.items() if key in hacks}
-        attacks = [attack for attack in attacks if any(_identify(attack) == key[0] for key in found)]
         if not found:
             return []
     return sorted(found.values(), key=lambda score: (-score.total, len(score.attack.text)))
+
+
+def _get_arena(bench: Bench, at: int) -> Arena:
+    """The arena of one of the made-up rows, with the small corpus."""
+
+    def make() -> Arena:
+        rows = make_rows(bench.dataset, bench.golds)
+        attacks = list_attacks(bench.dialogue, bench.dataset, bench.golds)
+        echo = repeat_question(bench.dataset, rows[at])
+        return Arena(bench, rows[at], rows[(at + 1) % len(rows)], [*attacks, echo])
+
+    arena: Arena = bench.anatomy.shape.keep(("arena", bench.key, at), make)
+    return arena
 
 
 def _identify(attack: Attack) -> str:

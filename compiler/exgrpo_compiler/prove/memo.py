@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from functools import lru_cache, wraps
 from typing import Generic, TypeVar
 
@@ -13,14 +13,15 @@ SIZE = 512
 
 
 class Keyed(Generic[T]):
-    """A value under a text that says all of it; equal where the texts are. Made when it is first asked for."""
+    """A value under a key that says all of it; equal where the keys are. Made when it is first asked for."""
 
-    __slots__ = ("_make", "_value", "text")
+    __slots__ = ("_hash", "_make", "_value", "key")
 
-    def __init__(self, make: Callable[[], T], text: str) -> None:
+    def __init__(self, make: Callable[[], T], key: Hashable) -> None:
         self._make = make
         self._value: T | None = None
-        self.text = text
+        self._hash = hash(key)
+        self.key = key
 
     @property
     def value(self) -> T:
@@ -30,14 +31,14 @@ class Keyed(Generic[T]):
         return self._value
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Keyed) and self.text == other.text
+        return isinstance(other, Keyed) and self.key == other.key
 
     def __hash__(self) -> int:
-        return hash(self.text)
+        return self._hash
 
 
 def remember(function: Callable[[T], S]) -> Callable[[Keyed[T]], S]:
-    """The function of a keyed value, computed once for each text."""
+    """The function of a keyed value, computed once for each key."""
 
     @lru_cache(maxsize=SIZE)
     def compute(keyed: Keyed[T]) -> S:

@@ -11,23 +11,24 @@ from typing import Any
 from exgrpo_artifact.aggregates import aggregate_list, aggregate_values
 from exgrpo_artifact.boxed import compare_plainly, find_last_boxed
 from exgrpo_artifact.graph import Node
-from exgrpo_artifact.levels import place_nodes
 from exgrpo_artifact.operations import apply_operation, is_external
 from exgrpo_artifact.values import NOT_APPLICABLE, Failed, Value, clean_value, find_gap
 from exgrpo_compiler.prove.atoms import Anatomy
 from exgrpo_compiler.prove.model import FAILED
 
 CHARACTERS_PER_TOKEN = 4
+MAX_READINGS = 1024
+"""Texts of which is kept what was read."""
 
 
 class Reader:
     """Reads the atoms of a reward off texts."""
 
     def __init__(self, anatomy: Anatomy, scales: Mapping[str, tuple[float, float]]) -> None:
-        self.anatomy = anatomy
+        self._atoms = anatomy.atoms
         self._scales = scales
         nodes = {node.id: node for node in anatomy.graph.nodes}
-        self._places = place_nodes(anatomy.graph.nodes)
+        self._places = anatomy.shape.places
         needed: set[str] = set()
         waiting = [atom.id for atom in anatomy.atoms]
         while waiting:
@@ -35,6 +36,7 @@ class Reader:
             if id_ not in needed:
                 needed.add(id_)
                 waiting += nodes[id_].args
+        self._found: dict[Any, Mapping[str, float | None]] = {}
         self._nodes = [node for node in anatomy.graph.nodes if node.id in needed]
 
     def read(
@@ -45,13 +47,23 @@ class Reader:
         tokens: int,
         *,
         is_praised: bool,
-    ) -> dict[str, float | None]:
+    ) -> Mapping[str, float | None]:
         """Values of all atoms; None is not-applicable. Judges give their best where `is_praised`, else their worst."""
+        key = (repr(item), tuple(turns.items()), num_turns, tokens, is_praised)
+        if key not in self._found:
+            if len(self._found) >= MAX_READINGS:
+                self._found.clear()
+            self._found[key] = self._read(item, turns, num_turns, tokens, is_praised)
+        return self._found[key]
+
+    def _read(
+        self, item: Mapping[str, Any], turns: Mapping[str, str], num_turns: int, tokens: int, is_praised: bool
+    ) -> Mapping[str, float | None]:
         values: dict[str, Value] = {}
         with compare_plainly():
             for node in self._nodes:
                 values[node.id] = self._compute(node, values, item, turns, num_turns, tokens, is_praised)
-        return {atom.id: _to_number(values[atom.id]) for atom in self.anatomy.atoms}
+        return {atom.id: _to_number(values[atom.id]) for atom in self._atoms}
 
     def _compute(
         self,

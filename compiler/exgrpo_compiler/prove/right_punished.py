@@ -59,7 +59,7 @@ def _may_punish(trained: Sequence[Trained], totals: Sequence[float | None], base
             most[key] = total
         if is_right and (key not in least or total < least[key]):
             least[key] = total
-    return any([total < most[key] for key, total in least.items()])
+    return any(total < most[key] for key, total in least.items())
 
 
 def _find_in_pattern(

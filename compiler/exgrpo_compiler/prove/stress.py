@@ -74,7 +74,7 @@ def stress_reward(case: RewardCase, rows: Sequence[Row] = ()) -> Stress:
 
 def _score_row(bench: Bench, row: Row, other: Row, attacks: Sequence[Attack]) -> Sequence[Score]:
     filled: Mapping[str, object] = {field.name: row.get(field.name) for field in bench.dataset.fields}
-    return Arena(bench, filled, other).score(attacks)
+    return Arena(bench, filled, other, attacks).score(bench.anatomy)
 
 
 def _average(text: str, scenario: str, scores: Sequence[Score]) -> Paid:

@@ -13,9 +13,9 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 from exgrpo_artifact.graph import Node
+from exgrpo_artifact.record import Record
 from exgrpo_compiler.prove.atoms import Anatomy, Shape
 from exgrpo_compiler.prove.operations import CALLS, FAILED, LAZY, STRICT, apply_with_gaps
-from exgrpo_artifact.record import Record
 
 MAX_COLUMNS = 4096
 """Columns that a table keeps."""
@@ -173,7 +173,7 @@ class Table:
             values = list(map(function, *wide))
         except (TypeError, ArithmeticError, ValueError):
             return [apply_with_gaps(function, row, step.is_lazy) for row in zip(*wide, strict=True)]
-        if spread == "groups" and any([type(one) is float and not math.isfinite(one) for one in values]):
+        if spread == "groups" and any(type(one) is float and not math.isfinite(one) for one in values):
             return [FAILED if type(one) is float and not math.isfinite(one) else one for one in values]
         return values
 

@@ -29,19 +29,20 @@ class Training(Record):
 
 
 def build_training(training: TrainCase) -> Keyed[Training]:
-    """The stage's training, under a text that says all of it."""
+    """The stage's training, under a key that says all of it."""
     if _last and _last[0][0] is training:
         return _last[0][1]
     settings = training.stage.settings
     sampling = describe_sampling(training.case.dialogue, settings["group"], settings["compare"] or {})
 
+    anatomy = dissect_reward(training.case)
+
     def make() -> Training:
-        anatomy = dissect_reward(training.case)
         outcome = find_outcome(anatomy, training.score_term)
         return Training(RewardModel(anatomy), sampling, outcome, settings["baseline"], settings["scale"])
 
-    keys = (training.score_term, sampling, settings["baseline"], settings["scale"])
-    keyed = Keyed(make, repr((describe_graph(training.case), keys)))
+    keys = (training.score_term, sampling.identify(), settings["baseline"], settings["scale"])
+    keyed = Keyed(make, (anatomy.shape, anatomy.texts, keys))
     _last[:] = [(training, keyed)]
     return keyed
 
@@ -52,8 +53,14 @@ _last: list[tuple[TrainCase, Keyed[Training]]] = []
 
 def dissect_reward(case: RewardCase) -> Anatomy:
     """The anatomy of a reward."""
-    texts = frozenset(name for name, type_ in list_fields(case).items() if type_ in _TEXTS)
-    return dissect_graph(case.graph, find_scales(case), texts)
+    if not _dissected or _dissected[0][0] is not case.graph:
+        texts = frozenset(name for name, type_ in list_fields(case).items() if type_ in _TEXTS)
+        _dissected[:] = [(case.graph, dissect_graph(case.graph, find_scales(case), texts))]
+    return _dissected[0][1]
+
+
+_dissected: list[tuple[RewardGraph, Anatomy]] = []
+"""The reward that was looked at last."""
 
 
 def list_fields(case: RewardCase) -> Mapping[str, str]:
@@ -64,13 +71,12 @@ def list_fields(case: RewardCase) -> Mapping[str, str]:
 
 def find_scales(case: RewardCase) -> Mapping[str, tuple[float, float]]:
     """Scales of the rubrics that the reward names, by the name they have in its graph."""
-    named = {
-        key
-        for tree in case.reward.terms.values()
-        for key in _iterate_keys(tree)
-        if isinstance(case.program.known.get(key), CheckedRubric)
-    }
-    return {case.program.scope_names.get(key, key.name): case.program.known[key].scale for key in named}
+    known = case.program.known
+    rubrics = [key for key, declared in known.items() if isinstance(declared, CheckedRubric)]
+    if not rubrics:
+        return {}
+    named = {key for tree in case.reward.terms.values() for key in _iterate_keys(tree) if key in rubrics}
+    return {case.program.scope_names.get(key, key.name): known[key].scale for key in named}
 
 
 def _iterate_keys(tree: object) -> list[Key]:
@@ -81,10 +87,3 @@ def _iterate_keys(tree: object) -> list[Key]:
         found += [value for value in getattr(one, "params", {}).values() if isinstance(value, Key)]
         waiting += getattr(one, "args", ())
     return found
-
-
-def describe_graph(case: RewardCase) -> str:
-    """All that the arithmetic of a reward depends on, as a text."""
-    graph: RewardGraph = case.graph
-    nodes = [(node.id, node.op, node.args, node.params) for node in graph.nodes]
-    return repr((nodes, graph.terms, graph.result, sorted(list_fields(case).items()), find_scales(case)))

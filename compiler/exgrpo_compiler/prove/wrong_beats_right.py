@@ -146,7 +146,7 @@ def prove_wrong_beats_right(training: TrainCase) -> Iterable[Diagnostic]:
         facts = build_facts(case.dialogue, case.program.known[case.reward.dataset], find_scales(case))
         return Setting(keyed.value.model, keyed.value.sampling, facts, term)
 
-    found = _find_in(Keyed(make, keyed.text))
+    found = _find_in(Keyed(make, keyed.key))
     if found is None:
         return
     is_certain = found.wrong[0] >= found.right[1]
