@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from exgrpo_artifact.graph import RewardGraph
 from exgrpo_compiler.diagnostics import Diagnostic
 from exgrpo_compiler.ir import CheckedProgram, CheckedTask
 from exgrpo_compiler.program import Program
 from exgrpo_compiler.prove.case import Cases, RewardCase
 from exgrpo_compiler.prove.conditions import prove_conditions
-from exgrpo_compiler.prove.facts import Facts, collect_facts
+from exgrpo_compiler.prove.facts import Facts
 from exgrpo_compiler.prove.gaps import Use, prove_aggregates, prove_divisions
-from exgrpo_compiler.prove.infer import Inference
-from exgrpo_compiler.prove.interval import Interval
-from exgrpo_compiler.prove.memo import Keyed, remember
+from exgrpo_compiler.prove.inferred import find_facts, infer_reward
 from exgrpo_compiler.prove.no_signal import prove_signal
 from exgrpo_compiler.prove.reward_range import Inferred, prove_range
 from exgrpo_compiler.prove.scale_mismatch import prove_scales
@@ -26,7 +23,7 @@ def prove_algebra(program: Program, checked: CheckedProgram, cases: Cases) -> It
     trained = {training.case.key for training in cases.trainings}
     for case in cases.rewards:
         facts = find_facts(case)
-        inferred = Inferred(case, _infer(_identify(case.graph, facts)))
+        inferred = Inferred(case, infer_reward(case, facts).intervals)
         yield from _without_repeats(prove_range(inferred), case, cases)
         yield from prove_aggregates(inferred, facts, _list_uses(case, checked, facts))
         yield from prove_divisions(inferred)
@@ -35,17 +32,6 @@ def prove_algebra(program: Program, checked: CheckedProgram, cases: Cases) -> It
         # A library's terms may be named by those who import it.
         if case.key in trained and case.key.module == program.entry:
             yield from prove_use(case, checked)
-
-
-@remember
-def _infer(question: tuple[RewardGraph, Facts]) -> Mapping[str, Interval]:
-    return Inference(*question).intervals
-
-
-def _identify(graph: RewardGraph, facts: Facts) -> Keyed[tuple[RewardGraph, Facts]]:
-    """The question under a text that says all that its answer depends on."""
-    nodes = [(node.id, node.op, node.args, node.params, node.level) for node in graph.nodes]
-    return Keyed(lambda: (graph, facts), repr((nodes, graph.terms, graph.on_failure, facts)))
 
 
 def _without_repeats(found: Iterator[Diagnostic], case: RewardCase, cases: Cases) -> Iterator[Diagnostic]:
@@ -57,13 +43,6 @@ def _without_repeats(found: Iterator[Diagnostic], case: RewardCase, cases: Cases
         )
         if not is_said:
             yield diagnostic
-
-
-def find_facts(case: RewardCase) -> Facts:
-    """What a reward may rely on."""
-    known = case.program.known
-    names = {key: case.program.scope_names.get(key, key.name) for key in known}
-    return collect_facts(known, case.reward, names)
 
 
 def _list_uses(case: RewardCase, checked: CheckedProgram, facts: Facts) -> list[Use]:

@@ -33,12 +33,12 @@ class Use(NamedTuple):
 def prove_aggregates(inferred: Inferred, facts: Facts, uses: Iterable[Use]) -> Iterator[Diagnostic]:
     """Aggregates whose emptiness takes the value from a rollout."""
     graph = inferred.case.graph
-    places = place_nodes(graph.nodes)
-    nodes = {node.id: node for node in graph.nodes}
     reported: set[str] = set()
     for use in uses:
         if not inferred.intervals[use.term].missing - reported:
             continue
+        places = place_nodes(graph.nodes)
+        nodes = {node.id: node for node in graph.nodes}
         scenarios = {name: facts.scenarios[name] for name in use.scenarios if name in facts.scenarios}
         narrowed = replace(facts, scenarios=scenarios)
         intervals = Inference(graph, narrowed).intervals

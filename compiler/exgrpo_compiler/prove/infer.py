@@ -92,8 +92,8 @@ def _get_ends(one: Interval) -> tuple[float | None, float | None] | None:
 class Inference:
     """Inference over one graph, for several questions about it."""
 
-    def __init__(self, graph: RewardGraph, facts: Facts) -> None:
-        self.plan = Plan(graph)
+    def __init__(self, graph: RewardGraph, facts: Facts, plan: Plan | None = None) -> None:
+        self.plan = plan or Plan(graph)
         self.facts = facts
         self._budget = _BUDGET
         self._caps: Overrides = {}

@@ -7,6 +7,7 @@ the assumption does not reach its members. `same[i]` holds the nodes that node i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from typing import Any, Final
 
 from exgrpo_artifact.graph import Level, Node, RewardGraph
@@ -48,6 +49,15 @@ class Plan:
             self._add(node, places[node.id])
         self.size = len(self.ids)
         self.roots: Sequence[int] = self._find_roots(graph)
+
+    def fill(self, graph: RewardGraph) -> Plan:
+        """The plan of a graph that differs in literals only, and has equal ones where this one has."""
+        filled = copy(self)
+        filled.params = self.params.copy()
+        for node in graph.nodes:
+            if node.op == "const":
+                filled.params[self.index[node.id]] = node.params
+        return filled
 
     def get_bit(self, node_id: str) -> int:
         """The node as a bit."""

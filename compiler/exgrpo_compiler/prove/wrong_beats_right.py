@@ -10,13 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
-from exgrpo_artifact.record import Record
+from exgrpo_artifact.record import Record, replace
 from exgrpo_compiler.diagnostics import Diagnostic, Label
 from exgrpo_compiler.prove.atoms import find_implied
 from exgrpo_compiler.prove.case import TrainCase
-from exgrpo_compiler.prove.facts import Facts, build_facts
 from exgrpo_compiler.prove.groups import count_groups, get_frame
 from exgrpo_compiler.prove.infer import Inference
+from exgrpo_compiler.prove.inferred import find_facts, identify_inference, infer_reward
 from exgrpo_compiler.prove.interval import ONE, Interval, make_set
 from exgrpo_compiler.prove.memo import Keyed, remember
 from exgrpo_compiler.prove.model import FAILED, RewardModel
@@ -34,7 +34,7 @@ class Setting(Record):
 
     model: RewardModel
     sampling: Sampling
-    facts: Facts
+    inference: Inference
     term: str
 
 
@@ -52,7 +52,7 @@ class Overlap(Record):
 def find_overlap(setting: Setting) -> Overlap | None:
     """Where a wrong answer reaches a right one; None where it never does."""
     graph = setting.model.anatomy.graph
-    inference = Inference(graph, setting.facts)
+    inference = setting.inference
     scored = inference.intervals[setting.term]
     if not scored.is_bounded or scored.is_empty or scored.low == scored.high or setting.term == graph.result:
         return None
@@ -138,15 +138,19 @@ def prove_wrong_beats_right(training: TrainCase) -> Iterable[Diagnostic]:
         return
     case = training.case
 
+    facts = find_facts(case)
+    scales = find_scales(case)
+    if facts.scales != scales:
+        facts = replace(facts, scales=scales)
+
     def make() -> Setting | None:
         outcome = keyed.value.outcome
         term = training.score_term or (outcome.term if outcome is not None else None)
         if term is None:
             return None
-        facts = build_facts(case.dialogue, case.program.known[case.reward.dataset], find_scales(case))
-        return Setting(keyed.value.model, keyed.value.sampling, facts, term)
+        return Setting(keyed.value.model, keyed.value.sampling, infer_reward(case, facts), term)
 
-    found = _find_in(Keyed(make, keyed.key))
+    found = _find_in(Keyed(make, (keyed.key, identify_inference(case, facts).key)))
     if found is None:
         return
     is_certain = found.wrong[0] >= found.right[1]
