@@ -68,6 +68,9 @@ class Search:
         self._rests: dict[tuple[Part, int, int], list[float | None]] = {}
         self._verdicts: dict[tuple[Part, int], tuple[Effect, float] | None] = {}
         self._rises: dict[Part, int] = {}
+        key = ("refuting", sampling.identify(), baseline)
+        self.refuting: dict[tuple[Part, ...], Scene] = model.anatomy.shape.keep(key, dict)
+        """The group that refuted a part last, with those removed before."""
 
     def replay(self) -> Iterator[Scene]:
         """The scenes so far, then new ones, which are kept: most parts are found alive in the first few."""
@@ -103,8 +106,17 @@ class Search:
         """What the part does, beside those removed before it."""
         key = part, len(self.removed)
         if key not in self._verdicts:
-            self._verdicts[key] = _judge(part, self)
+            self._verdicts[key] = None if self._is_refuted_as_before(part) else _judge(part, self)
         return self._verdicts[key]
+
+    def _is_refuted_as_before(self, part: Part) -> bool:
+        """Whether the group that refuted the part in another reward of the shape does so here: one is enough."""
+        scene = self.refuting.get((part, *self.removed))
+        if scene is None:
+            return False
+        totals = scene.table.spread(self.anatomy.graph.result, self.anatomy)
+        is_whole = all(_is_number(totals[at]) for at in scene.present)
+        return is_whole and _compare_scene(part, self, scene, set()) is False
 
     def follow(self, part: Part, score: str | None) -> int:
         """Whether the part says what the score says: 2 for the score itself, 1 where it rises with it, else 0."""
@@ -181,6 +193,7 @@ def _judge(part: Part, search: Search) -> tuple[Effect, float] | None:
     for scene in search.replay():
         slope = _compare_scene(part, search, scene, seen)
         if slope is False:
+            search.refuting[part, *search.removed] = scene
             return None
         if slope is not None:
             slopes.append(slope)

@@ -5,10 +5,12 @@ Invariant: a name that could be a use counts as one, so that nothing in use is e
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
+from operator import attrgetter
+from types import NoneType
 from typing import Any, NamedTuple
 
-from exgrpo_artifact.record import Record
+from exgrpo_artifact.record import Record, get_fields
 from exgrpo_compiler import ast
 from exgrpo_compiler.program import Module
 
@@ -21,30 +23,41 @@ def find_names(node: Any) -> set[str]:
     waiting = [node]
     while waiting:
         one = waiting.pop()
-        if isinstance(one, tuple):
+        kind = type(one)
+        if kind is tuple:
             waiting += one
-        elif isinstance(one, ast.Ref):
+        elif kind is ast.Ref:
             found.add(one.name)
-        elif isinstance(one, ast.TypeExpr):
+        elif kind is ast.Name:
+            found.add(one.text)
+        elif kind is ast.TypeExpr:
             found.add(one.name.partition(".")[0])
             waiting += (one.arguments, one.element)
-        elif isinstance(one, ast.Name):
-            found.add(one.text)
-        elif isinstance(one, ast.Attribute):
-            waiting.append(one.value)
-        elif isinstance(one, Record) and not isinstance(one, ast.Text):
-            waiting += _iterate_parts(one)
+        elif kind is not str and kind is not NoneType:
+            read = _READERS.get(kind)
+            if read is None:
+                read = _READERS[kind] = _make_reader(kind)
+            waiting += read(one)
     return found
 
 
-def _iterate_parts(node: Record) -> Iterator[Any]:
-    """Its parts but its own name, its span and what is plain."""
-    for name in type(node).record_fields:
-        if name in ("span", "doc") or (name == "name" and not isinstance(node, ast.DropStmt)):
-            continue
-        value = getattr(node, name)
-        if isinstance(value, tuple | Record):
-            yield value
+_READERS: dict[type, Callable[[Any], tuple[Any, ...]]] = {}
+"""Type of a node -> what gives its parts; filled as types are met."""
+
+
+def _make_reader(kind: type) -> Callable[[Any], tuple[Any, ...]]:
+    """A reader of all that can hold a name: not a node's own name, its span, its documentation."""
+    if not issubclass(kind, Record) or issubclass(kind, ast.Text):
+        return lambda _: ()
+    names = ["value"] if issubclass(kind, ast.Attribute) else _list_parts(kind)
+    get = attrgetter(*names) if names else lambda _: ()
+    return (lambda one: (get(one),)) if len(names) == 1 else get
+
+
+def _list_parts(kind: type[Record]) -> list[str]:
+    """Fields of a node that are looked into."""
+    own = () if issubclass(kind, ast.DropStmt) else ("name",)
+    return [name for name in get_fields(kind) if name not in ("span", "doc", *own)]
 
 
 class Usage(NamedTuple):
