@@ -21,7 +21,7 @@ EXIT_PARTIAL = 5
 @click.command()
 @click.argument("target", required=False, metavar="[ARTIFACT|SPEC]", type=click.Path(path_type=Path))
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="Run directory. [default: runs/TASK, runs/TASK-2, …]"
+    "-o", "--out", type=click.Path(path_type=Path), help="Run directory. [default: runs/TASK, runs/TASK-2, …]"
 )
 @click.option(
     "--resume",

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from exgrpo_compiler.diagnostics import Diagnostic
 
 FORMATS: Final = ("human", "json", "sarif", "github")
+MAX_SHOWN: Final = 20
+"""Diagnostics of one file that a person is shown at once; tools get all of them."""
 
 
 def merge_reports(reports: Iterable[Iterable[Diagnostic]]) -> tuple[Diagnostic, ...]:
@@ -44,8 +46,8 @@ def wants_color(stream: TextIO) -> bool:
 def _show_human(diagnostics: Sequence[Diagnostic]) -> None:
     from exgrpo_compiler.render.human import render_advice, render_human
 
-    text = f"{render_human(diagnostics, color=wants_color(sys.stderr))}\n{render_advice(diagnostics)}\n"
-    _write(sys.stderr, text)
+    shown = render_human(diagnostics, wants_color(sys.stderr), MAX_SHOWN)
+    _write(sys.stderr, f"{shown}\n{render_advice(diagnostics)}\n")
 
 
 def _write(stream: TextIO, text: str) -> None:

@@ -245,3 +245,21 @@ def test_the_advice_stays_short_where_much_is_wrong() -> None:
         for index in range(40)
     ]
     assert render_advice(problems) == "help: exgrpo explain ID\nhelp: exgrpo fix FILES mends 40 of them"
+
+
+def test_the_advice_names_no_file_for_a_value_of_the_command_line() -> None:
+    span = Span(Source("--set", "ab", "--set"), 0, 1)
+    problem = Diagnostic("x-y", "error", "M.", span, fix=Fix("write `b`", (Edit(span, "b"),), is_safe=True))
+    assert render_advice([problem]) == "help: exgrpo explain x-y"
+
+
+def test_a_person_is_shown_the_first_of_many_and_errors_before_warnings() -> None:
+    source = Source("a.exg", "a\n" * 30, "a")
+    problems = [
+        Diagnostic("x-y", "error" if at >= 25 else "warning", f"M{at}.", Span(source, 2 * at, 2 * at + 1))
+        for at in range(30)
+    ]
+    shown = render_human(problems, color=False, limit=7)
+    assert re.findall(r"M\d+\.", shown) == ["M0.", "M1.", *(f"M{at}." for at in range(25, 30))]
+    assert shown.endswith("… and 23 more in a.exg; fix these first\n\n5 errors, 25 warnings")
+    assert render_human(problems, color=False, limit=30) == render_human(problems, color=False)

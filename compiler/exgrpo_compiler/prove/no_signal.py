@@ -205,11 +205,12 @@ def _is_plain(training: Training, outcome: Outcome) -> bool:
 
 
 def describe_signal(training: TrainCase) -> str | None:
-    """The same as a sentence: "`train` carries signal in over half of its groups where 8.3 to 91.7% of the answers are right"."""
+    """The same as a sentence that explains itself, ending "… do so while 8.3 to 91.7% of the answers are right"."""
     range_ = measure_signal(training)
     if range_ is None:
         return None
     return (
-        f"{training.task.name}: `{training.stage.name}` carries signal in over half of its groups "
-        f"where {100 * range_.low:.1f} to {100 * range_.high:.1f}% of the answers are right"
+        f"{training.task.name}: in `{training.stage.name}` a group teaches something only where its rollouts earn "
+        f"differently: more than half of the groups do while {100 * range_.low:.1f} to {100 * range_.high:.1f}% "
+        "of the answers are right"
     )

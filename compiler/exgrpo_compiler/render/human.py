@@ -29,12 +29,34 @@ _RESET = "\x1b[0m"
 _STYLES = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "label": "\x1b[1;34m", "bold": "\x1b[1m"}
 
 
-def render_human(diagnostics: Sequence[Diagnostic], color: bool) -> str:
-    """Every diagnostic with its source lines, then a summary; an empty text if there is none."""
+def render_human(diagnostics: Sequence[Diagnostic], color: bool, limit: int | None = None) -> str:
+    """Every diagnostic with its source lines, then a summary; an empty text if there is none.
+
+    Of each file at most `limit` are shown, errors before warnings, in the order in which they stand.
+    """
     if not diagnostics:
         return ""
-    blocks = [_render_diagnostic(diagnostic, color) for diagnostic in diagnostics]
+    shown, omitted = _choose_shown(diagnostics, limit)
+    blocks = [_render_diagnostic(diagnostic, color) for diagnostic in shown]
+    blocks += [f"… and {count} more in {_clean(name)}; fix these first" for name, count in omitted.items()]
     return "\n\n".join([*blocks, summarize(diagnostics)])
+
+
+def _choose_shown(
+    diagnostics: Sequence[Diagnostic], limit: int | None
+) -> tuple[list[Diagnostic], dict[str, int]]:
+    """What is shown of each file, and how many more there are."""
+    if limit is None:
+        return list(diagnostics), {}
+    counts: dict[str, int] = {}
+    kept: list[int] = []
+    for at in sorted(range(len(diagnostics)), key=lambda at: diagnostics[at].severity != "error"):
+        name = diagnostics[at].span.source.name
+        counts[name] = counts.get(name, 0) + 1
+        if counts[name] <= limit:
+            kept.append(at)
+    omitted = {name: count - limit for name, count in counts.items() if count > limit}
+    return [diagnostics[at] for at in sorted(kept)], omitted
 
 
 def summarize(diagnostics: Sequence[Diagnostic]) -> str:
@@ -59,13 +81,19 @@ def render_advice(diagnostics: Sequence[Diagnostic]) -> str:
     """
     ids = list(dict.fromkeys(diagnostic.id for diagnostic in diagnostics))
     lines = [f"help: exgrpo explain {' '.join(ids) if len(ids) <= _MAX_NAMED else 'ID'}"] if ids else []
-    files = [found.span.source.name for found in diagnostics if found.fix is not None and found.fix.is_safe]
+    files = [found.span.source.name for found in diagnostics if _is_mendable(found)]
     if files:
         named = [quote(name) for name in dict.fromkeys(files)]
         shown = " ".join(named) if len(named) <= _MAX_NAMED else "FILES"
         mended = "it" if len(diagnostics) == 1 else f"{len(files)} of them"
         lines.append(f"help: exgrpo fix {shown} mends {mended}")
     return "\n".join(lines)
+
+
+def _is_mendable(diagnostic: Diagnostic) -> bool:
+    """Whether `exgrpo fix` has an edit for it: of a file, and not of a value given on the command line."""
+    fix = diagnostic.fix
+    return fix is not None and fix.is_safe and not diagnostic.span.source.name.startswith("-")
 
 
 class _Mark(NamedTuple):
