@@ -9,7 +9,7 @@ the stage can draw, with the values that the group's own means take there.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from exgrpo_artifact.graph import Node
 from exgrpo_artifact.record import Record
@@ -21,7 +21,7 @@ from exgrpo_compiler.prove.groups import get_frame
 from exgrpo_compiler.prove.memo import remember
 from exgrpo_compiler.prove.model import FAILED, Kind, RewardModel
 from exgrpo_compiler.prove.no_signal import has_no_signal
-from exgrpo_compiler.prove.summands import Part, compute_part_in, iterate_parts
+from exgrpo_compiler.prove.summands import Part, compute_rows, iterate_parts
 from exgrpo_compiler.prove.table import Table
 from exgrpo_compiler.prove.training import Training, build_training
 from exgrpo_compiler.prove.wordings import format_figure, name_part
@@ -49,10 +49,21 @@ class Scene(NamedTuple):
     """One group that can be drawn."""
 
     table: Table
+    rows: slice
+    """Those of the table that are the group's kinds."""
     blocks: Sequence[Sequence[tuple[int, int]]]
-    """The trained kinds under one baseline: row of the table and how many there are."""
+    """The trained kinds under one baseline: place among the kinds and how many there are."""
     present: Sequence[int]
-    """Rows of all kinds that are in the group."""
+    """Places of all kinds that are in the group."""
+
+    def read(self, node: str, anatomy: Anatomy) -> Sequence[Any]:
+        """What a node is in each kind."""
+        return self.table.spread(node, anatomy)[self.rows]
+
+    def is_whole(self, anatomy: Anatomy) -> bool:
+        """Whether every rollout has a total."""
+        totals = self.read(anatomy.graph.result, anatomy)
+        return all(_is_number(totals[at]) for at in self.present)
 
 
 class Search:
@@ -64,8 +75,7 @@ class Search:
         self.removed: list[Part] = []
         self._scenes: list[Scene] = []
         self._source = _iterate_scenes(model.anatomy, sampling, baseline)
-        self._values: dict[tuple[Part, int], list[float | None]] = {}
-        self._rests: dict[tuple[Part, int, int], list[float | None]] = {}
+        self._values: dict[tuple[Part, int], tuple[Scene, list[float | None]]] = {}
         self._verdicts: dict[tuple[Part, int], tuple[Effect, float] | None] = {}
         self._rises: dict[Part, int] = {}
         key = ("refuting", sampling.identify(), baseline)
@@ -79,28 +89,12 @@ class Search:
             self._scenes.append(scene)
             yield scene
 
-    def compute(self, part: Part, table: Table) -> list[float | None]:
-        """What the part comes to in each row of the table."""
-        key = part, id(table)
+    def compute(self, part: Part, scene: Scene) -> list[float | None]:
+        """What the part comes to in each kind."""
+        key = part, id(scene)
         if key not in self._values:
-            self._values[key] = compute_part_in(part, table, self.anatomy)
-        return self._values[key]
-
-    def compute_rest(self, part: Part, table: Table) -> list[float | None]:
-        """What the total comes to without it and without the removed ones; None where one of them has no value."""
-        key = part, id(table), len(self.removed)
-        if key not in self._rests:
-            totals = table.spread(self.anatomy.graph.result, self.anatomy)
-            own = self.compute(part, table)
-            gone = list(zip(*(self.compute(one, table) for one in self.removed), strict=True))
-            others = [None if None in row else sum(row) for row in gone] if gone else [0] * len(own)
-            self._rests[key] = [
-                None
-                if value is None or other is None or not _is_number(total)
-                else float(total) - value - other
-                for total, value, other in zip(totals, own, others, strict=True)
-            ]
-        return self._rests[key]
+            self._values[key] = scene, compute_rows(part, lambda node: scene.read(node, self.anatomy))
+        return self._values[key][1]
 
     def judge(self, part: Part) -> tuple[Effect, float] | None:
         """What the part does, beside those removed before it."""
@@ -114,9 +108,7 @@ class Search:
         scene = self.refuting.get((part, *self.removed))
         if scene is None:
             return False
-        totals = scene.table.spread(self.anatomy.graph.result, self.anatomy)
-        is_whole = all(_is_number(totals[at]) for at in scene.present)
-        return is_whole and _compare_scene(part, self, scene, set()) is False
+        return scene.is_whole(self.anatomy) and _compare_scene(part, self, scene, set()) is False
 
     def follow(self, part: Part, score: str | None) -> int:
         """Whether the part says what the score says: 2 for the score itself, 1 where it rises with it, else 0."""
@@ -135,7 +127,7 @@ def find_dead_parts(
     search = Search(model, sampling, baseline)
     nodes, removed = search.nodes, search.removed
     found: list[DeadPart] = []
-    for parts in iterate_parts(Part(model.anatomy.graph.result), nodes):
+    for parts in _list_sums(model.anatomy, nodes):
         candidates = [part for part in parts if not _is_literal(part, nodes)]
         rises = {part: search.follow(part, score) for part in candidates}
         for part in sorted(candidates, key=lambda one: rises[one]):
@@ -151,14 +143,21 @@ def find_dead_parts(
     return found
 
 
+def _list_sums(anatomy: Anatomy, nodes: Mapping[str, Node]) -> list[tuple[Part, ...]]:
+    sums: list[tuple[Part, ...]] = anatomy.shape.keep(
+        "sums", lambda: list(iterate_parts(Part(anatomy.graph.result), nodes))
+    )
+    return sums
+
+
 def _follow_score(part: Part, score: str | None, search: Search) -> int:
     if score is None:
         return 0
     if part.node == score and not part.guards:
         return 2
     for scene in search.replay():
-        values = search.compute(part, scene.table)
-        scores = scene.table.spread(score, search.anatomy)
+        values = search.compute(part, scene)
+        scores = scene.read(score, search.anatomy)
         rows = [
             (float(scores[at]), value)
             for at in scene.present
@@ -216,17 +215,24 @@ def _compare_scene(
     part: Part, search: Search, scene: Scene, seen: set[float]
 ) -> float | Literal[False] | None:
     """The a of T = a S + c inside this group; None where neither S nor T varies; False where there is no such a."""
-    T, S = search.compute(part, scene.table), search.compute_rest(part, scene.table)
+    T, totals = search.compute(part, scene), scene.read(search.anatomy.graph.result, search.anatomy)
+    gone = [search.compute(one, scene) for one in search.removed]
     rest: list[float] = []
     own: list[float] = []
     size = 0.0
     for block in scene.blocks:
         s_block: list[float] = []
         t_block: list[float] = []
-        for row, _ in block:
-            s, t = S[row], T[row]
-            if s is None or t is None:
+        for at, _ in block:
+            t = T[at]
+            if t is None:
                 return False
+            s = float(totals[at]) - t
+            if gone:
+                others = [column[at] for column in gone]
+                if None in others:
+                    return False
+                s -= sum([other for other in others if other is not None])
             s_block.append(s)
             t_block.append(t)
             seen.add(round(t, 12))
@@ -256,8 +262,7 @@ def _iterate_scenes(anatomy: Anatomy, sampling: Sampling, baseline: str) -> Iter
     for number, (table, trained) in enumerate(frame.iterate_tables()):
         if number == len(drawn):
             drawn.append(_list_scenes(frame.kinds, table, trained, baseline))
-        totals = table.spread(anatomy.graph.result, anatomy)
-        yield from (scene for scene in drawn[number] if all(_is_number(totals[at]) for at in scene.present))
+        yield from (scene for scene in drawn[number] if scene.is_whole(anatomy))
 
 
 def _list_scenes(
@@ -269,9 +274,9 @@ def _list_scenes(
         blocks: dict[str, list[tuple[int, int]]] = {}
         for at in places:
             key = kinds[at].scenario if baseline == "scenario" else ""
-            blocks.setdefault(key, []).append((start + at, counts[at]))
-        present = [start + at for at, count in enumerate(counts) if count]
-        scenes.append(Scene(table, list(blocks.values()), present))
+            blocks.setdefault(key, []).append((at, counts[at]))
+        present = [at for at, count in enumerate(counts) if count]
+        scenes.append(Scene(table, slice(start, start + len(kinds)), list(blocks.values()), present))
     return scenes
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from exgrpo_artifact.graph import RewardGraph
 from exgrpo_artifact.record import replace
@@ -56,6 +56,7 @@ _MAX_SPLIT: Final = 16
 _MAX_DEPTH: Final = 4
 """Conditions within conditions up to which branches are computed under all of them."""
 _MAX_ROUNDS: Final = 3
+_MAX_KNOWN: Final = 4096
 
 Values = list[Interval]
 
@@ -89,12 +90,36 @@ def _get_ends(one: Interval) -> tuple[float | None, float | None] | None:
     return (low if math.isfinite(low) else None, high if math.isfinite(high) else None)
 
 
+class Known(NamedTuple):
+    """Intervals of rewards that differ in literals only, by what each node is computed from; under the same facts."""
+
+    intervals: dict[Any, tuple[Interval, int]]
+    """With how much of the budget each took."""
+    pick: Sequence[Callable[[Sequence[str]], Any] | None]
+    """For each node of the plan: picks, of the graph's numbers, those that it is computed from."""
+    numbers: Sequence[str]
+
+    def identify(self, at: int) -> Any:
+        """All that a node's interval depends on."""
+        pick = self.pick[at]
+        return at if pick is None else (at, pick(self.numbers))
+
+    def keep(self, key: Any, one: tuple[Interval, int]) -> None:
+        """Keeps an interval."""
+        if len(self.intervals) >= _MAX_KNOWN:
+            self.intervals.clear()
+        self.intervals[key] = one
+
+
 class Inference:
     """Inference over one graph, for several questions about it."""
 
-    def __init__(self, graph: RewardGraph, facts: Facts, plan: Plan | None = None) -> None:
+    def __init__(
+        self, graph: RewardGraph, facts: Facts, plan: Plan | None = None, known: Known | None = None
+    ) -> None:
         self.plan = plan or Plan(graph)
         self.facts = facts
+        self._known = known
         self._budget = _BUDGET
         self._caps: Overrides = {}
         self._values = self._solve()
@@ -130,7 +155,7 @@ class Inference:
         for _ in range(_MAX_ROUNDS):
             plain: Values = [ANYTHING] * self.plan.size
             for at in range(self.plan.size):
-                one = self._compute(at, plain, OUTSIDE, 0)
+                one = self._look_up(at, plain) if not self._caps else self._compute(at, plain, OUTSIDE, 0)
                 plain[at] = meet(one, self._caps[at]) if at in self._caps else one
             values = self._split(plain, OUTSIDE)
             narrowed = {at: values[at] for at in members if values[at] != plain[at]}
@@ -138,6 +163,22 @@ class Inference:
                 break
             self._caps.update(narrowed)
         return values
+
+    def _look_up(self, at: int, values: Values) -> Interval:
+        """A node without assumptions, as it was computed of the same literals before."""
+        if self._known is None:
+            return self._compute(at, values, OUTSIDE, 0)
+        key = self._known.identify(at)
+        found = self._known.intervals.get(key)
+        if found is not None and self._budget > found[1]:
+            self._budget -= found[1]
+            return found[0]
+        before = self._budget
+        one = self._compute(at, values, OUTSIDE, 0)
+        # Once the budget is spent, what is computed depends on what was computed before.
+        if self._budget > 0:
+            self._known.keep(key, (one, before - self._budget))
+        return one
 
     def _recompute(
         self, wanted: Iterable[int], overrides: Overrides, values: Values, finest: int, depth: int

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
+from typing import Any
+
+from exgrpo_compiler.prove.atoms import Anatomy
 from exgrpo_compiler.prove.case import RewardCase
 from exgrpo_compiler.prove.facts import Facts, collect_facts
-from exgrpo_compiler.prove.infer import Inference
+from exgrpo_compiler.prove.infer import Inference, Known
 from exgrpo_compiler.prove.memo import Keyed, remember
 from exgrpo_compiler.prove.plan import Plan
 from exgrpo_compiler.prove.training import dissect_reward
@@ -28,7 +32,7 @@ def identify_inference(case: RewardCase, facts: Facts) -> Keyed[Inference]:
     known = (tuple(facts.scenarios.items()), tuple(facts.fields.items()), tuple(facts.scales.items()))
     counts = (facts.num_looped, facts.num_closing)
     key = (anatomy.shape, anatomy.texts, failure.action, failure.value, known, counts)
-    return Keyed(lambda: Inference(case.graph, facts, _make_plan(case)), key)
+    return Keyed(lambda: _infer_anew(case, facts, (known, counts)), key)
 
 
 @remember
@@ -36,10 +40,21 @@ def _infer(inference: Inference) -> Inference:
     return inference
 
 
-def _make_plan(case: RewardCase) -> Plan:
+def _infer_anew(case: RewardCase, facts: Facts, facts_key: Any) -> Inference:
     anatomy, graph = dissect_reward(case), case.graph
     # Equal literals are one node of the plan.
     pattern = tuple([anatomy.texts.index(text) for text in anatomy.texts])
-    key = ("plan", graph.on_failure.action, graph.on_failure.value, pattern)
-    plan: Plan = anatomy.shape.keep(key, lambda: Plan(graph))
-    return plan.fill(graph)
+    key = (graph.on_failure.action, graph.on_failure.value, pattern)
+    plan: Plan = anatomy.shape.keep(("plan", key), lambda: Plan(graph))
+    pick = anatomy.shape.keep(("numbers below", key), lambda: _list_numbers(plan, anatomy))
+    intervals = anatomy.shape.keep(("intervals", key, facts_key), dict)
+    return Inference(graph, facts, plan.fill(graph), Known(intervals, pick, anatomy.texts))
+
+
+def _list_numbers(plan: Plan, anatomy: Anatomy) -> list[itemgetter[Any] | None]:
+    places = {plan.index[id_]: at for id_, at in anatomy.shape.number_places.items()}
+    found: list[itemgetter[Any] | None] = []
+    for below in plan.below:
+        own = sorted(at for place, at in places.items() if below >> place & 1)
+        found.append(itemgetter(*own) if own else None)
+    return found

@@ -7,13 +7,11 @@ Invariant: the parts of a total add up to it wherever it has a value.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from exgrpo_artifact.graph import Node
-from exgrpo_compiler.prove.atoms import Anatomy
 from exgrpo_compiler.prove.model import FAILED, Bound, Column
-from exgrpo_compiler.prove.table import Table
 
 
 class Part(NamedTuple):
@@ -75,21 +73,13 @@ def iterate_parts(root: Part, nodes: Mapping[str, Node]) -> Iterator[tuple[Part,
 
 def compute_part(part: Part, columns: Mapping[str, Column], bound: Bound) -> list[float | None]:
     """What the part comes to in each kind of rollouts; None where it has no value."""
-    spread = [bound.spread(columns[id_]) for id_ in (part.node, *part.factors, *part.divisors)]
-    guards = [(bound.spread(columns[id_]), due) for id_, due in part.guards]
-    return _compute_rows(part, spread, guards)
+    return compute_rows(part, lambda node: bound.spread(columns[node]))
 
 
-def compute_part_in(part: Part, table: Table, anatomy: Anatomy) -> list[float | None]:
-    """The same for each kind of each group."""
-    spread = [table.spread(id_, anatomy) for id_ in (part.node, *part.factors, *part.divisors)]
-    guards = [(table.spread(id_, anatomy), due) for id_, due in part.guards]
-    return _compute_rows(part, spread, guards)
-
-
-def _compute_rows(
-    part: Part, spread: Sequence[Sequence[Any]], guards: Sequence[tuple[Sequence[Any], bool]]
-) -> list[float | None]:
+def compute_rows(part: Part, read: Callable[[str], Sequence[Any]]) -> list[float | None]:
+    """What the part comes to wherever `read` gives what its nodes come to."""
+    spread = [read(id_) for id_ in (part.node, *part.factors, *part.divisors)]
+    guards = [(read(id_), due) for id_, due in part.guards]
     num_factors = 1 + len(part.factors)
     if len(spread) == 1:
         sign = float(part.sign)
