@@ -61,7 +61,8 @@ def write_starter(name: str, kind: str, directory: Path) -> tuple[Path, ...]:
     paths = [directory / file for file in files]
     taken = [path for path in paths if os.path.lexists(path)]
     if taken:
-        raise UsageError(f"{taken[0]} exists and is left alone. Give another name, or another -o.")
+        way = "another -o" if taken[0].name == ROWS else "another name, or another -o"
+        raise UsageError(f"{taken[0]} exists and is left alone. Give {way}.")
     try:
         directory.mkdir(parents=True, exist_ok=True)
         for path, text in zip(paths, files.values(), strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -47,5 +48,8 @@ def new(name: str, kind: str, output: Path | None) -> int:
     for path in paths:
         click.echo(f"wrote {path}")
     spec = paths[0]
-    click.echo(f"Next: exgrpo check {spec} && exgrpo test {spec} && exgrpo run {spec}", err=True)
+    # Paths of data are relative to the working directory.
+    there = "" if output is None or output == Path() else f"cd {shlex.quote(str(spec.parent))} && "
+    named = shlex.quote(spec.name)
+    click.echo(f"Next: {there}exgrpo check {named} && exgrpo test {named} && exgrpo run {named}", err=True)
     return 0
