@@ -140,13 +140,18 @@ def dissect_graph(
     shape = _shapes.get((family, tuple([written[at] for at in pinned]))) if pinned is not None else None
     if shape is None:
         if len(_shapes) >= _MAX_SHAPES:
-            _shapes.clear()
-            _pinned.clear()
+            forget_shapes()
         shape, pinned = _find_shape(graph, scales, texts)
         _pinned[family] = pinned
         _shapes[family, tuple([written[at] for at in pinned])] = shape
     arithmetic = tuple([node for node in graph.nodes if node.id in shape.arithmetic])
     return Anatomy(graph, shape, written, tuple(numbers), arithmetic)
+
+
+def forget_shapes() -> None:
+    """Starts anew: nothing that is kept of a shape is found again."""
+    _shapes.clear()
+    _pinned.clear()
 
 
 def _find_shape(

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from exgrpo_artifact.graph import RewardGraph
 from exgrpo_artifact.record import replace
@@ -90,39 +90,64 @@ def _get_ends(one: Interval) -> tuple[float | None, float | None] | None:
     return (low if math.isfinite(low) else None, high if math.isfinite(high) else None)
 
 
-class Known(NamedTuple):
-    """Intervals of rewards that differ in literals only, by what each node is computed from; under the same facts."""
+class Known:
+    """Intervals of rewards that differ in literals only, under the same facts.
 
-    intervals: dict[Any, tuple[Interval, int]]
-    """With how much of the budget each took."""
-    pick: Sequence[Callable[[Sequence[str]], Any] | None]
-    """For each node of the plan: picks, of the graph's numbers, those that it is computed from."""
-    numbers: Sequence[str]
+    What a node comes to depends on the literals below it and on the trail: which cases were tried before, and what is assumed.
+    """
 
-    def identify(self, at: int) -> Any:
-        """All that a node's interval depends on."""
-        pick = self.pick[at]
-        return at if pick is None else (at, pick(self.numbers))
+    def __init__(self, pick: Sequence[Callable[[Sequence[str]], Any] | None]) -> None:
+        self._pick = pick
+        """For each node of the plan: picks, of the graph's numbers, those that it is computed from."""
+        self._found: dict[Any, tuple[Interval, int]] = {}
+        self._trails: dict[Any, int] = {}
+        self._count = itertools.count(1)
 
-    def keep(self, key: Any, one: tuple[Interval, int]) -> None:
+    def extend(self, trail: int, step: Any) -> int:
+        """The number of a trail with one more step; it is never that of another one."""
+        key = trail, step
+        if key not in self._trails:
+            if len(self._trails) >= _MAX_KNOWN:
+                self._trails.clear()
+            self._trails[key] = next(self._count)
+        return self._trails[key]
+
+    def identify(self, trail: int, at: int, numbers: Sequence[str]) -> Any:
+        """All that an interval depends on."""
+        pick = self._pick[at]
+        return (trail, at) if pick is None else (trail, at, pick(numbers))
+
+    def find(self, key: Any) -> tuple[Interval, int] | None:
+        """An interval and how much of the budget it took."""
+        return self._found.get(key)
+
+    def keep(self, key: Any, one: Interval, spent: int) -> None:
         """Keeps an interval."""
-        if len(self.intervals) >= _MAX_KNOWN:
-            self.intervals.clear()
-        self.intervals[key] = one
+        if len(self._found) >= _MAX_KNOWN:
+            self._found.clear()
+        self._found[key] = one, spent
 
 
 class Inference:
     """Inference over one graph, for several questions about it."""
 
     def __init__(
-        self, graph: RewardGraph, facts: Facts, plan: Plan | None = None, known: Known | None = None
+        self,
+        graph: RewardGraph,
+        facts: Facts,
+        plan: Plan | None = None,
+        known: Known | None = None,
+        numbers: Sequence[str] = (),
     ) -> None:
         self.plan = plan or Plan(graph)
         self.facts = facts
         self._known = known
+        self._numbers = numbers
+        self._trail = 0
         self._budget = _BUDGET
         self._caps: Overrides = {}
         self._values = self._solve()
+        self._solved = self._trail
 
     @property
     def intervals(self) -> Mapping[str, Interval]:
@@ -137,7 +162,9 @@ class Inference:
             for node, one in assumed.items()
             if (at := self.plan.index.get(node)) is not None
         }
-        values = self._recompute(range(self.plan.size), overrides, self._values, OUTSIDE, 0)
+        self._trail = self._solved
+        self._extend_trail(tuple(overrides.items()))
+        values = self._recompute(range(self.plan.size), overrides, self._values, OUTSIDE, 0, is_on_trail=True)
         if values is None:
             return dict.fromkeys(self.plan.index, EMPTY)
         finest = min((self.plan.levels[at] for at in overrides), default=OUTSIDE)
@@ -152,10 +179,11 @@ class Inference:
         members = {
             arg for at, args in enumerate(self.plan.args) if self.plan.members[at] is not None for arg in args
         }
-        for _ in range(_MAX_ROUNDS):
+        for number in range(_MAX_ROUNDS):
+            self._extend_trail(number)
             plain: Values = [ANYTHING] * self.plan.size
             for at in range(self.plan.size):
-                one = self._look_up(at, plain) if not self._caps else self._compute(at, plain, OUTSIDE, 0)
+                one = self._look_up(at, plain, OUTSIDE, 0)
                 plain[at] = meet(one, self._caps[at]) if at in self._caps else one
             values = self._split(plain, OUTSIDE)
             narrowed = {at: values[at] for at in members if values[at] != plain[at]}
@@ -164,24 +192,35 @@ class Inference:
             self._caps.update(narrowed)
         return values
 
-    def _look_up(self, at: int, values: Values) -> Interval:
-        """A node without assumptions, as it was computed of the same literals before."""
+    def _extend_trail(self, step: Any) -> None:
+        if self._known is not None:
+            self._trail = self._known.extend(self._trail, step)
+
+    def _look_up(self, at: int, values: Values, finest: int, depth: int) -> Interval:
+        """A node on the trail, as it was computed of the same literals before."""
         if self._known is None:
-            return self._compute(at, values, OUTSIDE, 0)
-        key = self._known.identify(at)
-        found = self._known.intervals.get(key)
+            return self._compute(at, values, finest, depth)
+        key = self._known.identify(self._trail, at, self._numbers)
+        found = self._known.find(key)
         if found is not None and self._budget > found[1]:
             self._budget -= found[1]
             return found[0]
         before = self._budget
-        one = self._compute(at, values, OUTSIDE, 0)
+        one = self._compute(at, values, finest, depth)
         # Once the budget is spent, what is computed depends on what was computed before.
         if self._budget > 0:
-            self._known.keep(key, (one, before - self._budget))
+            self._known.keep(key, one, before - self._budget)
         return one
 
     def _recompute(
-        self, wanted: Iterable[int], overrides: Overrides, values: Values, finest: int, depth: int
+        self,
+        wanted: Iterable[int],
+        overrides: Overrides,
+        values: Values,
+        finest: int,
+        depth: int,
+        *,
+        is_on_trail: bool = False,
     ) -> Values | None:
         """The values of all `wanted` nodes that see an override; None where the overrides cannot be."""
         bits = 0
@@ -198,7 +237,8 @@ class Inference:
             if at in overrides or not self.plan.inputs[at] & bits:
                 continue
             self._budget -= 1
-            one = meet(self._compute(at, found, finest, depth + 1), values[at])
+            compute = self._look_up if is_on_trail else self._compute
+            one = meet(compute(at, found, finest, depth + 1), values[at])
             if one != values[at]:
                 found[at] = one
                 bits |= 1 << at
@@ -241,12 +281,18 @@ class Inference:
             if below & bits and at not in chosen and not (is_of_turns and self.plan.levels[at])
         ]
         joined: dict[int, Interval] = {}
+        start = self._trail
         for case in itertools.product(*columns):
-            found = self._recompute(affected, dict(zip(chosen, case, strict=True)), values, finest, 0)
+            self._trail = start
+            self._extend_trail((tuple(chosen), case))
+            overrides = dict(zip(chosen, case, strict=True))
+            found = self._recompute(affected, overrides, values, finest, 0, is_on_trail=True)
             if found is None:
                 continue
             for at in affected:
                 joined[at] = join(joined[at], found[at]) if at in joined else found[at]
+        self._trail = start
+        self._extend_trail(tuple(chosen))
         narrowed = values.copy()
         for at, one in joined.items():
             narrowed[at] = meet(values[at], one)

@@ -46,9 +46,8 @@ def _infer_anew(case: RewardCase, facts: Facts, facts_key: Any) -> Inference:
     pattern = tuple([anatomy.texts.index(text) for text in anatomy.texts])
     key = (graph.on_failure.action, graph.on_failure.value, pattern)
     plan: Plan = anatomy.shape.keep(("plan", key), lambda: Plan(graph))
-    pick = anatomy.shape.keep(("numbers below", key), lambda: _list_numbers(plan, anatomy))
-    intervals = anatomy.shape.keep(("intervals", key, facts_key), dict)
-    return Inference(graph, facts, plan.fill(graph), Known(intervals, pick, anatomy.texts))
+    known = anatomy.shape.keep(("known", key, facts_key), lambda: Known(_list_numbers(plan, anatomy)))
+    return Inference(graph, facts, plan.fill(graph), known, anatomy.texts)
 
 
 def _list_numbers(plan: Plan, anatomy: Anatomy) -> list[itemgetter[Any] | None]:

@@ -18,16 +18,18 @@ class Keyed(Generic[T]):
     __slots__ = ("_hash", "_make", "_value", "key")
 
     def __init__(self, make: Callable[[], T], key: Hashable) -> None:
-        self._make = make
-        self._value: T | None = None
+        self._make: Callable[[], T] | None = make
+        self._value: T
         self._hash = hash(key)
         self.key = key
 
     @property
     def value(self) -> T:
         """The value."""
-        if self._value is None:
+        if self._make is not None:
             self._value = self._make()
+            # What the value is made of is much more than the value.
+            self._make = None
         return self._value
 
     def __eq__(self, other: object) -> bool:

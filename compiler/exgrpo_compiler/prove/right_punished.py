@@ -66,7 +66,7 @@ def _find_in_pattern(
     split: Split, trained: Sequence[Trained], totals: Sequence[float | None], baseline: str, scale: str
 ) -> Punished | None:
     kept = [total for one in trained if (total := totals[one.row]) is not None]
-    numbers, names = [one.count for one in trained], [one.scenario for one in trained]
+    numbers, names = [one.number for one in trained], [one.scenario for one in trained]
     centred = centre_totals(kept, numbers, names, baseline)
     size = max((abs(total) for total in kept), default=0.0) + 1e-12
     punished = [i for i, one in enumerate(trained) if one.is_right and centred[i] < -TOLERANCE * size]

@@ -218,10 +218,10 @@ class Pair:
 
 
 class Trained(NamedTuple):
-    """Rollouts of one kind in a group: the kind's row in the table, how many they are, and what they are."""
+    """Rollouts of one kind in a group: the kind's row in the table, their number, and what they are."""
 
     row: int
-    count: int
+    number: int
     scenario: str
     is_right: bool
 
