@@ -285,6 +285,48 @@ def _describe_rejection() -> Schema:
     return _object({"stage": _TEXT, "row": _TEXT, "rule": _MAYBE_TEXT, "reason": _TEXT, "detail": _TEXT})
 
 
+def _describe_row() -> Schema:
+    row = _object({"uid": _TEXT, "split": _TEXT, "fields": _map(_ANY)})
+    return _object({"dataset": _TEXT, "row": row})
+
+
+def _describe_stage() -> Schema:
+    summary = {"type": "object"}
+    return _object(
+        {"name": _TEXT, "kind": _TEXT, "inputs": _TEXT, "seconds": _NUMBER, "summary": summary}, is_open=True
+    )
+
+
+def _describe_step() -> Schema:
+    return _object({"step": _COUNT, "loss": _MAYBE_NUMBER, "lr": _NUMBER, "seconds": _NUMBER}, is_open=True)
+
+
+def _describe_rollout() -> Schema:
+    message = _object({"role": _enum("system", "user", "assistant"), "content": _TEXT})
+    return _object(
+        {
+            "step": _COUNT,
+            "row": _TEXT,
+            "scenario": _TEXT,
+            "trained": _BOOL,
+            "dialogue": _list(message),
+            "terms": _map(_MAYBE_NUMBER),
+            "dropped": _MAYBE_TEXT,
+        },
+        is_open=True,
+    )
+
+
+def _describe_completion() -> Schema:
+    known = {"after": _TEXT, "row": _TEXT, "user": _TEXT, "completion": _TEXT, "score": _MAYBE_NUMBER}
+    return _object(known, is_open=True)
+
+
+def _describe_accuracy() -> Schema:
+    interval = {"mean": _MAYBE_NUMBER, "low": _MAYBE_NUMBER, "high": _MAYBE_NUMBER}
+    return _list(_object({"after": _TEXT, "n": _COUNT, **interval}, is_open=True))
+
+
 SCHEMAS: Final[Mapping[str, Entry]] = {
     "manifest": Entry("manifest.json of an artifact.", _describe_manifest),
     "reward": Entry("reward.json of an artifact.", _describe_reward),
@@ -297,6 +339,12 @@ SCHEMAS: Final[Mapping[str, Entry]] = {
     "run": Entry("run.json of a run directory.", _describe_run),
     "result": Entry("result.json of a run directory.", _describe_result),
     "metrics": Entry("A line of metrics.jsonl of a run directory.", _describe_metrics),
+    "stage": Entry("done.json of a stage.", _describe_stage),
+    "row": Entry("A line of rows.jsonl of the data stage.", _describe_row),
+    "step": Entry("A line of metrics.jsonl of a training stage.", _describe_step),
+    "rollout": Entry("A line of rollouts.jsonl of a grpo stage.", _describe_rollout),
+    "completion": Entry("A line of completions.jsonl of an evaluation.", _describe_completion),
+    "accuracy": Entry("accuracy.json of an evaluation.", _describe_accuracy),
     "probe": Entry("A line of probes.jsonl of a probe stage.", _describe_probe),
     "rejection": Entry("A line of rejections.jsonl of a stage.", _describe_rejection),
 }

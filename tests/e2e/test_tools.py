@@ -345,7 +345,19 @@ def test_files_of_a_run_fit_their_schemas(tmp_path: Path) -> None:
     directory = run if isinstance(run, Path) else tmp_path / "run"
     validate("run", json.loads((directory / "run.json").read_text("utf-8")))
     validate("result", json.loads((directory / "result.json").read_text("utf-8")))
-    for name, pattern in (("probe", "stages/*/probes.jsonl"), ("rejection", "stages/*/rejections.jsonl")):
+    for path in directory.glob("stages/*/done.json"):
+        validate("stage", json.loads(path.read_text("utf-8")))
+    for path in directory.glob("stages/*/accuracy.json"):
+        validate("accuracy", json.loads(path.read_text("utf-8")))
+    lines_of = {
+        "probe": "probes",
+        "rejection": "rejections",
+        "row": "rows",
+        "step": "metrics",
+        "rollout": "rollouts",
+        "completion": "completions",
+    }
+    for name, pattern in ((name, f"stages/*/{stem}.jsonl") for name, stem in lines_of.items()):
         lines = [line for path in directory.glob(pattern) for line in path.read_text("utf-8").splitlines()]
         for line in lines[:50]:
             validate(name, json.loads(line))
