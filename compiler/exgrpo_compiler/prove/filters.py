@@ -26,6 +26,7 @@ from exgrpo_compiler.prove.facts import Facts
 from exgrpo_compiler.prove.infer import Inference
 from exgrpo_compiler.prove.interval import EITHER, Interval, make_set
 from exgrpo_compiler.prove.interval_operators import can_be_true
+from exgrpo_compiler.prove.memo import Keyed, remember
 from exgrpo_compiler.source import Span
 
 RESULT = "condition"
@@ -90,6 +91,23 @@ def _classify(one: Typed) -> str | None:
 
 def can_be_met(condition: Condition, most: int, *, is_untrained: bool = False) -> bool:
     """Whether some probes could meet it, where at most so many are left; an untrained student solves none."""
+    # Of what is given from outside, all that counts is what is the same.
+    outside: dict[str, int] = {}
+    nodes = tuple(
+        [
+            (node.id, node.op, node.args, outside.setdefault(node.params["of"], len(outside)))
+            if "of" in node.params
+            else (node.id, node.op, node.args, repr(node.params))
+            for node in condition.graph.nodes
+        ]
+    )
+    kinds = (condition.solved, condition.others, condition.counts, condition.truths)
+    return _can_be_met(Keyed(lambda: (condition, most, is_untrained), (nodes, kinds, most, is_untrained)))
+
+
+@remember
+def _can_be_met(question: tuple[Condition, int, bool]) -> bool:
+    condition, most, is_untrained = question
     inference = Inference(condition.graph, Facts())
     for left in range(1, most + 1):
         assumed: dict[str, Interval] = dict.fromkeys(condition.truths, EITHER)

@@ -183,7 +183,7 @@ class Inference:
             self._extend_trail(number)
             plain: Values = [ANYTHING] * self.plan.size
             for at in range(self.plan.size):
-                one = self._look_up(at, plain, OUTSIDE, 0)
+                one = self._look_up(at, plain, OUTSIDE, None)
                 plain[at] = meet(one, self._caps[at]) if at in self._caps else one
             values = self._split(plain, OUTSIDE)
             narrowed = {at: values[at] for at in members if values[at] != plain[at]}
@@ -196,21 +196,27 @@ class Inference:
         if self._known is not None:
             self._trail = self._known.extend(self._trail, step)
 
-    def _look_up(self, at: int, values: Values, finest: int, depth: int) -> Interval:
-        """A node on the trail, as it was computed of the same literals before."""
+    def _look_up(self, at: int, values: Values, finest: int, bounds: Values | None) -> Interval:
+        """A node on the trail, as it was computed of the same literals before; within `bounds`, where there are any."""
         if self._known is None:
-            return self._compute(at, values, finest, depth)
+            return self._compute_within(at, values, finest, bounds)
         key = self._known.identify(self._trail, at, self._numbers)
         found = self._known.find(key)
         if found is not None and self._budget > found[1]:
             self._budget -= found[1]
             return found[0]
         before = self._budget
-        one = self._compute(at, values, finest, depth)
+        one = self._compute_within(at, values, finest, bounds)
         # Once the budget is spent, what is computed depends on what was computed before.
         if self._budget > 0:
             self._known.keep(key, one, before - self._budget)
         return one
+
+    def _compute_within(self, at: int, values: Values, finest: int, bounds: Values | None) -> Interval:
+        if bounds is None:
+            return self._compute(at, values, finest, 0)
+        self._budget -= 1
+        return meet(self._compute(at, values, finest, 1), bounds[at])
 
     def _recompute(
         self,
@@ -236,9 +242,11 @@ class Inference:
             # `bits` are the nodes that changed.
             if at in overrides or not self.plan.inputs[at] & bits:
                 continue
-            self._budget -= 1
-            compute = self._look_up if is_on_trail else self._compute
-            one = meet(compute(at, found, finest, depth + 1), values[at])
+            if is_on_trail:
+                one = self._look_up(at, found, finest, values)
+            else:
+                self._budget -= 1
+                one = meet(self._compute(at, found, finest, depth + 1), values[at])
             if one != values[at]:
                 found[at] = one
                 bits |= 1 << at

@@ -134,7 +134,11 @@ def make_set(values: Iterable[Any], *, missing: Nodes = NONE, failing: Nodes = N
     found = sorted(set(values))
     if not found:
         return make_empty(missing, failing)
-    is_whole = all(isinstance(value, int) or value.is_integer() for value in found)
+    is_whole = True
+    for value in found:
+        if not isinstance(value, int) and not value.is_integer():
+            is_whole = False
+            break
     kept = tuple(found) if len(found) <= MAX_VALUES else None
     return Interval("number", found[0], found[-1], kept, is_whole, missing, failing)
 

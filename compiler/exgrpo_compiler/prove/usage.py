@@ -41,6 +41,8 @@ def find_names(node: Any) -> set[str]:
     return found
 
 
+_PLAIN = frozenset({"str", "bool", "int", "float", "str | None"})
+"""Types of fields that hold no name."""
 _READERS: dict[type, Callable[[Any], tuple[Any, ...]]] = {}
 """Type of a node -> what gives its parts; filled as types are met."""
 
@@ -57,7 +59,8 @@ def _make_reader(kind: type) -> Callable[[Any], tuple[Any, ...]]:
 def _list_parts(kind: type[Record]) -> list[str]:
     """Fields of a node that are looked into."""
     own = () if issubclass(kind, ast.DropStmt) else ("name",)
-    return [name for name in get_fields(kind) if name not in ("span", "doc", *own)]
+    plain = {name for name, type_ in kind.__annotations__.items() if type_ in _PLAIN}
+    return [name for name in get_fields(kind) if name not in ("span", "doc", *own, *plain)]
 
 
 class Usage(NamedTuple):
