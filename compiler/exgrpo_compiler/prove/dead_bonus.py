@@ -129,6 +129,9 @@ def find_dead_parts(
     found: list[DeadPart] = []
     for parts in _list_sums(model.anatomy, nodes):
         candidates = [part for part in parts if not _is_literal(part, nodes)]
+        left = [part for part in candidates if not any(_covers(gone, part, nodes) for gone in removed)]
+        if all(search.judge(part) is None for part in left):
+            continue
         rises = {part: search.follow(part, score) for part in candidates}
         for part in sorted(candidates, key=lambda one: rises[one]):
             if any(_covers(gone, part, nodes) for gone in removed):
