@@ -1,7 +1,8 @@
 """Fixes of diagnostics applied to spec files, round after round until none is left.
 
-A file never ends with more errors than it had: a fix that would add one is left out. The one exception is what a syntax error hid:
-where a declaration can be read again, what else is wrong in it is found.
+Fixes are applied together where that goes well, else one at a time, and one that does not go well is left out. It goes well where
+what was mended is gone, fewer errors are left, and no safe edit stands where something else is wrong. The one exception is what a
+syntax error hid: where a declaration can be read again, what else is wrong in it is found.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from exgrpo_dsl.linting import lint_source
 from exgrpo_dsl.rewriting import SpecText
 
 MAX_ROUNDS = 20
+MAX_SINGLE = 50
+"""Fixes that are tried one at a time: each costs a check of the whole file."""
 
 
 class Fixed(NamedTuple):
@@ -45,13 +48,14 @@ def fix_spec(spec: SpecText, *, is_unsafe: bool) -> Fixed:
         ]
         if not wanted:
             break
-        after = _try_fixes(source, wanted, _rank_errors(source, found))
-        if after is None and len(wanted) > 1:
-            wanted = wanted[:1]  # one of them is to blame: they are tried one at a time
-            after = _try_fixes(source, wanted, _rank_errors(source, found))
+        after = _try_fixes(source, wanted, found)
+        for each in wanted if after is None and len(wanted) <= MAX_SINGLE else ():
+            after = _try_fixes(source, [each], found)
+            if after is not None:
+                break
+            refused.add((each.id, each.message))
         if after is None:
-            refused.add((wanted[0].id, wanted[0].message))
-            continue
+            break
         source, found, used = after
         applied.extend(used)
     return Fixed(source, tuple(applied), found)
@@ -70,14 +74,30 @@ class _Tried(NamedTuple):
     used: tuple[Diagnostic, ...]
 
 
-def _try_fixes(source: Source, wanted: Sequence[Diagnostic], rank: _Rank) -> _Tried | None:
-    """The source with fixes applied, or None where it has more errors than before, or the same report again."""
+def _try_fixes(source: Source, wanted: Sequence[Diagnostic], before: Sequence[Diagnostic]) -> _Tried | None:
+    """The source with fixes applied, or None where that does not go well."""
     applied = apply_fixes(source, wanted)
     after = Source(source.name, applied.text, source.module)
     found = lint_source(after)
-    if applied.text == source.text or _rank_errors(after, found) > rank:
+    rank, was = _rank_errors(after, found), _rank_errors(source, before)
+    mends_error = any(each.severity == "error" for each in applied.diagnostics)
+    if applied.text == source.text or rank > was or (mends_error and rank == was):
+        return None
+    if _count(found, applied.diagnostics) >= _count(before, applied.diagnostics):
+        return None
+    if rank.num_syntax_errors == was.num_syntax_errors and _list_errors(found) - _list_errors(before):
         return None
     return _Tried(after, found, applied.diagnostics)
+
+
+def _list_errors(found: Sequence[Diagnostic]) -> set[tuple[str, str]]:
+    return {(each.id, each.message) for each in found if each.severity == "error"}
+
+
+def _count(found: Sequence[Diagnostic], mended: Sequence[Diagnostic]) -> int:
+    """How many reports say what the mended ones said."""
+    said = {(each.id, each.message) for each in mended}
+    return sum((each.id, each.message) in said for each in found)
 
 
 def _rank_errors(source: Source, diagnostics: Sequence[Diagnostic]) -> _Rank:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix
-from exgrpo_compiler.source import Source
+from exgrpo_compiler.source import Source, Span
+
+_UNREADABLE = frozenset({"syntax-error", "bad-character", "unclosed-string"})
 
 
 class Applied(NamedTuple):
@@ -17,14 +19,14 @@ class Applied(NamedTuple):
 
 
 def list_fixable(
-    source: Source, diagnostics: Iterable[Diagnostic], *, is_unsafe: bool
+    source: Source, diagnostics: Sequence[Diagnostic], *, is_unsafe: bool
 ) -> tuple[Diagnostic, ...]:
     """Those with a fix that changes this source only, in the order of their places; unsafe ones only if asked for."""
     found = [
         diagnostic
         for diagnostic in diagnostics
         if diagnostic.fix is not None
-        and (diagnostic.fix.is_safe or is_unsafe)
+        and (is_unsafe or (diagnostic.fix.is_safe and not is_doubtful(diagnostic, diagnostics)))
         and diagnostic.fix.edits
         and all(edit.span.source.name == source.name for edit in diagnostic.fix.edits)
     ]
@@ -50,6 +52,31 @@ def apply_fixes(source: Source, diagnostics: Iterable[Diagnostic]) -> Applied:
 def describe_fix(fix: Fix) -> str:
     """What a fix does, with whether it may change what the spec means."""
     return fix.title if fix.is_safe else f"{fix.title} (unsafe)"
+
+
+def is_doubtful(mended: Diagnostic, found: Sequence[Diagnostic]) -> bool:
+    """Whether an edit that is called safe stands where another error says that something else is meant."""
+    fix = mended.fix
+    if fix is None or not fix.is_safe:
+        return False
+    spans = [edit.span for edit in fix.edits]
+    return any(
+        other.severity == "error"
+        and other != mended
+        and (other.fix is None or not other.fix.is_safe)
+        and other.span.source.name == mended.span.source.name
+        and any(_is_near(span, other) for span in spans)
+        for other in found
+    )
+
+
+def _is_near(span: Span, other: Diagnostic) -> bool:
+    """Whether they touch, or a text that cannot be read stands on the line."""
+    place, text = other.span, span.source.text
+    if other.id in _UNREADABLE:
+        line_end = text.find("\n", span.end)
+        return text.rfind("\n", 0, span.start) < place.start and (line_end < 0 or place.start <= line_end)
+    return span.start <= place.end and place.start <= span.end
 
 
 def _overlaps(edit: Edit, other: Edit) -> bool:

@@ -89,7 +89,9 @@ def suggest_fix(span: Span, name: str, known: Iterable[str]) -> Fix | None:
         return None
     slips = [one for one in names if is_one_slip(name, one)]
     is_safe = slips == [closest] and len(name) >= LEAST_SAFE
-    return Fix(f"write `{closest}`", (Edit(span, closest),), is_safe=is_safe)
+    written = span.source.text[span.start : span.end]
+    text = f'"{closest}"' if written == f'"{name}"' else closest
+    return Fix(f"write `{closest}`", (Edit(span, text),), is_safe=is_safe)
 
 
 def is_one_slip(a: str, b: str) -> bool:

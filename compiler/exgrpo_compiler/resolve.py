@@ -6,13 +6,14 @@ Which module a name comes from is settled here; whether it is of the right kind 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 
-from exgrpo_compiler.ast import Decl, Name, SpecFile, Use
-from exgrpo_compiler.diagnostics import Edit, Fix, Label, Outcome, find_closest
-from exgrpo_compiler.problems import Problems
+from exgrpo_compiler.ast import Decl, Name, SpecFile, Use, UseItem
+from exgrpo_compiler.diagnostics import Edit, Fix, Label, Outcome, find_closest, suggest_name
+from exgrpo_compiler.problems import Problems, list_names, suggest_fix
 from exgrpo_compiler.program import MISSING, Binding, Key, Load, Module, ModuleAlias, Program
 from exgrpo_compiler.source import Source, Span
+from exgrpo_compiler.syntax.lex import scan_text
 
 Parse = Callable[[Source], Outcome[SpecFile]]
 
@@ -146,18 +147,34 @@ def _build_scope(
                 bind(item.alias or item.name, Key(MISSING, item.name.text))
                 continue
             if item.name.text not in declared[target]:
-                problems.unknown(
-                    "unknown-name",
-                    item.name.span,
-                    f"`{use.target}` declares no `{item.name.text}`.",
-                    item.name.text,
-                    declared[target],
-                    "it declares",
-                )
+                _report_missing(spec, use.target, item, declared[target], problems)
                 bind(item.alias or item.name, Key(MISSING, item.name.text))
                 continue
             bind(item.alias or item.name, Key(target, item.name.text))
     return scope
+
+
+def _report_missing(
+    spec: SpecFile, module: str, item: UseItem, declared: Collection[str], problems: Problems
+) -> None:
+    """A name that the module lacks; where another is close, it is renamed in the whole file."""
+    name = item.name.text
+    fix = suggest_fix(item.name.span, name, declared)
+    if fix is not None and item.alias is None:
+        new = fix.edits[0].text
+        spans = [item.name.span, *_find_words(spec.source, name, item.name.span.end)]
+        fix = Fix(fix.title, tuple(Edit(span, new) for span in spans), fix.is_safe)
+    hint = suggest_name(name, declared) or list_names(declared, "it declares")
+    problems.error("unknown-name", item.name.span, f"`{module}` declares no `{name}`.", hint=hint, fix=fix)
+
+
+def _find_words(source: Source, word: str, after: int) -> Iterator[Span]:
+    """Where a name stands by itself after an offset: not as a field, and in no string and no comment."""
+    previous = ""
+    for kind, text, start, end in scan_text(source.text, after):
+        if kind == "NAME" and text == word and previous != "DOT":
+            yield Span(source, start, end)
+        previous = kind
 
 
 def _report_clash(problems: Problems, name: Name, what: str, first: Span, first_what: str) -> None:

@@ -23,6 +23,8 @@ from exgrpo_compiler.source import Source, Span
 _MARK = "allow:"
 _FORM = r"allow:\s*([\w-]+(?:\s*,\s*[\w-]+)*)\s*(?:--\s*(.*?))?\s*"
 _REASON_HINT = "write `// allow: ID -- reason`"
+_LOOSE_FORM = r"allow:?\s*([a-z]+(?:-[a-z0-9]+)+(?:\s*,\s*[\w-]+)*)\s*(?:(--)|[-\u2013\u2014:]+)?\s*(.*)"
+"""What a silence with a slip in its signs looks like: no colon, or another dash before the reason."""
 
 
 ON_REQUEST = LINTS | {"prompt-budget", "template-drift"}
@@ -110,18 +112,55 @@ def _read_silences(specs: Sequence[SpecFile], problems: Problems) -> list[_Silen
         silence
         for spec in specs
         for comment in spec.comments
-        if comment.text.startswith(_MARK)
+        if _is_silence(comment.text)
         for silence in _read_silence(spec, comment, problems)
     ]
+
+
+def _is_silence(text: str) -> bool:
+    """Whether a comment is a silence, or was meant as one: `allow` without its colon before the id of a diagnostic."""
+    if text.startswith(_MARK):
+        return True
+    if not text.startswith("allow "):
+        return False
+    from exgrpo_compiler.hints import GENERAL_HINTS
+
+    match = re.fullmatch(_LOOSE_FORM, text)
+    return match is not None and re.split(r"\s*,", match[1])[0] in GENERAL_HINTS
+
+
+def _report_malformed(comment: Comment, has_ids: bool, problems: Problems) -> bool:
+    """Reports a silence that lacks something; True where that is a sign only, so that it can be read all the same."""
+    loose = re.fullmatch(_LOOSE_FORM, comment.text)
+    fix: Fix | None = None
+    if has_ids:
+        message, hint = "This silence does not say why.", _REASON_HINT
+    elif loose is None:
+        message, hint = "This silence does not say what it silences.", _REASON_HINT
+    elif not loose[3]:
+        message, hint = "This silence does not say why.", f"write `// allow: {loose[1]} -- reason`"
+    else:
+        source = comment.span.source
+        start = comment.span.start + source.text[comment.span.start : comment.span.end].index(comment.text)
+        lacks = (
+            "has no colon after `allow`"
+            if not comment.text.startswith(_MARK)
+            else "has no `--` before its reason"
+        )
+        text = f"allow: {loose[1]} -- {loose[3]}"
+        message, hint = f"This silence {lacks}.", f"write `// {text}`"
+        fix = Fix(hint, (Edit(Span(source, start, start + len(comment.text)), text),), is_safe=True)
+    problems.error("silence-without-reason", comment.span, message, hint=hint, fix=fix)
+    return fix is not None
 
 
 def _read_silence(spec: SpecFile, comment: Comment, problems: Problems) -> Iterator[_Silence]:
     match = re.fullmatch(_FORM, comment.text)
     if match is None or not match[2]:
-        lacking = "what it silences" if match is None else "why"
-        message = f"This silence does not say {lacking}."
-        problems.error("silence-without-reason", comment.span, message, hint=_REASON_HINT)
-        return
+        if not _report_malformed(comment, match is not None, problems):
+            return
+        match = re.fullmatch(_LOOSE_FORM, comment.text)
+        assert match is not None
     from exgrpo_compiler.hints import GENERAL_HINTS
 
     start = comment.span.start + spec.source.text[comment.span.start : comment.span.end].index(comment.text)

@@ -28,7 +28,7 @@ def fix(specs: tuple[str, ...], is_unsafe: bool, is_diff: bool) -> int:
     from exgrpo_dsl.rewriting import STDIN, read_spec_text, render_diff, write_spec_text
 
     remaining: list[tuple[Diagnostic, ...]] = []
-    num_applied, num_unsafe = 0, 0
+    num_applied, num_refused, num_unsafe = 0, 0, 0
     for path in find_specs(specs):
         if path == STDIN:
             raise click.UsageError("fix works on files; `-` has none to write.")
@@ -41,7 +41,9 @@ def fix(specs: tuple[str, ...], is_unsafe: bool, is_diff: bool) -> int:
         remaining.append(fixed.remaining)
         num_applied += len(fixed.applied)
         after = spec._replace(source=fixed.source)
-        num_unsafe += len(list_fixable(after.source, fixed.remaining, is_unsafe=True))
+        num_refused += len(list_fixable(after.source, fixed.remaining, is_unsafe=is_unsafe))
+        if not is_unsafe and list_fixable(after.source, fixed.remaining, is_unsafe=True):
+            num_unsafe += len(fix_spec(after, is_unsafe=True).applied)
         if is_diff:
             click.echo(render_diff(spec, fixed.source.text), nl=False)
             continue
@@ -52,13 +54,15 @@ def fix(specs: tuple[str, ...], is_unsafe: bool, is_diff: bool) -> int:
             write_spec_text(spec, fixed.source.text)
     found = merge_reports(remaining)
     show_diagnostics(found)
-    click.echo(_describe_sum(num_applied, num_unsafe, is_unsafe, is_diff), err=True)
+    click.echo(_describe_sum(num_applied, num_refused, num_unsafe, is_diff), err=True)
     return 1 if has_errors(found) else 0
 
 
-def _describe_sum(num_applied: int, num_left: int, is_unsafe: bool, is_diff: bool) -> str:
+def _describe_sum(num_applied: int, num_refused: int, num_left: int, is_diff: bool) -> str:
     verb = "would be applied" if is_diff else "applied"
     text = f"{num_applied} {'edit' if num_applied == 1 else 'edits'} {verb}."
-    if num_left and not is_unsafe:
+    if num_refused:
+        text += f" {num_refused} left out, which would bring another mistake to light: make them by hand."
+    if num_left:
         text += f" --unsafe has {num_left} more: look at them with --diff."
     return text

@@ -72,8 +72,18 @@ def build_preview(
             sections.append(maker.show_evaluation(stage))
     for reward in rewards.values():
         sections += maker.show_judges(reward)
-    fields = tuple((name, split_parts(str(value))) for name, value in row.marked.fields.items())
-    return Preview(manifest.task, row.plain.uid, fields, tuple(sections))
+    return Preview(manifest.task, row.plain.uid, _show_fields(manifest, row), tuple(sections))
+
+
+def _show_fields(manifest: Manifest, row: ShownRow) -> tuple[tuple[str, tuple[Part, ...]], ...]:
+    """The fields as text; a truth value, which cannot carry marks, as the language writes it."""
+    secret = {field.name for field in manifest.datasets[manifest.data].fields if field.secret}
+    return tuple(
+        (name, (Part(str(value).lower(), f"item.{name}" if name in secret else None),))
+        if isinstance(value, bool)
+        else (name, split_parts(str(value)))
+        for name, value in row.marked.fields.items()
+    )
 
 
 def _list_dialogues(manifest: Manifest) -> list[Dialogue]:

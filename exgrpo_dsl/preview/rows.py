@@ -129,10 +129,13 @@ def mark_probes(probes: Sequence[Probe], secret: frozenset[str]) -> list[Probe]:
 
 
 def _mark_fields(fields: Mapping[str, Any], secret: frozenset[str]) -> dict[str, Any]:
-    clean = {name: clean_value(value) for name, value in fields.items()}
+    return _mark_secrets({name: clean_value(value) for name, value in fields.items()}, secret)
+
+
+def _mark_secrets(fields: Mapping[str, Any], secret: frozenset[str]) -> dict[str, Any]:
     return {
         name: make_secret(value, f"probe.{name}") if name in secret else value
-        for name, value in clean.items()
+        for name, value in fields.items()
     }
 
 
@@ -145,7 +148,10 @@ def make_probes(manifest: Manifest, dialogue: Dialogue, uid: str, secret: frozen
         Probe(uid, rule, _name_fields(declared, at), bool(manifest.rules[rule].reveals))
         for at, rule in enumerate(declared.rules, 1)
     ]
-    return mark_probes(found, secret)
+    return [
+        Probe(one.row, one.rule, _mark_secrets(one.fields, secret), one.reveals)
+        for one in found  # not cleaned: a placeholder carries a sign of its own
+    ]
 
 
 def _name_fields(declared: Probes, at: int) -> dict[str, Any]:

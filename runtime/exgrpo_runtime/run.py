@@ -150,7 +150,9 @@ def _require_math(artifact: Artifact) -> None:
     """
     for dialogue in artifact.manifest.dialogues.values():
         exchanges = (*(dialogue.loop.exchanges if dialogue.loop is not None else ()), *dialogue.closing)
-        if any(exchange.answer is not None and exchange.answer.kind == "math.boxed" for exchange in exchanges):
+        if any(
+            exchange.answer is not None and exchange.answer.kind == "math.boxed" for exchange in exchanges
+        ):
             require_math()
 
 
@@ -287,6 +289,13 @@ def _require_rows(
         if rows[dataset][stage.split]:
             continue
         counts = summary[dataset]["splits"][stage.split]
+        fraction = artifact.manifest.datasets[dataset].splits[stage.split].fraction
+        if fraction is not None and counts["source"] == 0:
+            others = sum(each["source"] for each in summary[dataset]["splits"].values())
+            raise DataError(
+                f"dataset `{dataset}`: `split {stage.split} = {100 * fraction:g}%` comes to no row, which stage "
+                f"`{stage.name}` needs; the other splits have {others}. Give it a larger share, or add rows."
+            )
         reasons = ", ".join(f"{count} {reason}" for reason, count in summary[dataset]["reasons"].items())
         raise DataError(
             f"dataset `{dataset}` has no valid row in split `{stage.split}`, which stage `{stage.name}` needs: "

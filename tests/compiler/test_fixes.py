@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix
-from exgrpo_compiler.fixes import apply_fixes
+from exgrpo_compiler.fixes import apply_fixes, list_fixable
 from exgrpo_compiler.parse import parse_spec
 from exgrpo_compiler.problems import is_one_slip, suggest_fix
 from exgrpo_compiler.source import Source, Span
@@ -25,6 +25,17 @@ CASES = [
     for path in sorted((GOLDEN / stage).glob("*.md"))
     for case in read_cases(path)
 ]
+
+REVEALING = frozenset(
+    {
+        "parse/recovery: A comment of another language that hides a brace",
+        "check/leftovers: Answers and rubrics that are not there",
+        "check/reward: A scenario that the dialogue lacks",
+        "check/silences: A silence of an error",
+        "check/task: An evaluation of what does not exist",
+    }
+)
+"""Cases in which mending one mistake would show another that it hid, so that the edit is left to the author."""
 
 
 def fix_case(case: Case, folder: Path, *, is_unsafe: bool) -> tuple[Source, Fixed]:
@@ -59,7 +70,13 @@ def test_a_fix_mends_what_it_says(case: Case, is_unsafe: bool, tmp_path: Path) -
     was = Counter((each.id, each.message) for each in lint_source(before))
     for id_, message in {(each.id, each.message) for each in fixed.applied}:
         assert found[id_, message] < max(1, was[id_, message]), f"{id_}: {message}"
-    assert rank_errors(fixed.source) <= rank_errors(before)
+    rank, was_rank = rank_errors(fixed.source), rank_errors(before)
+    assert rank <= was_rank
+    if any(each.severity == "error" for each in fixed.applied):
+        assert rank < was_rank
+    if rank[0] == was_rank[0]:  # no syntax error hid anything: every error that is left was there
+        new = {each.message for each in fixed.remaining if each.severity == "error"}
+        assert new <= {each.message for each in lint_source(before)}
     assert (fixed.source.text != before.text) == bool(fixed.applied)
     removed = sum(each.id == "unused-silence" for each in fixed.applied)
     turned = sum(each.id == "bad-character" for each in fixed.applied)
@@ -68,6 +85,15 @@ def test_a_fix_mends_what_it_says(case: Case, is_unsafe: bool, tmp_path: Path) -
     (tmp_path / "spec.exg").write_bytes(fixed.source.text.encode())
     again = fix_spec(read_spec_text(str(tmp_path / "spec.exg")), is_unsafe=is_unsafe)
     assert (again.source.text, again.applied) == (fixed.source.text, ())
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_the_advice_to_fix_holds(case: Case, tmp_path: Path) -> None:
+    before, fixed = fix_case(case, tmp_path, is_unsafe=False)
+    promised = list_fixable(before, lint_source(before), is_unsafe=False)
+    if case.id not in REVEALING:
+        assert bool(promised) == bool(fixed.applied)
+        assert list_fixable(fixed.source, fixed.remaining, is_unsafe=False) == ()
 
 
 def test_safe_fixes_are_found_for_many_mistakes(tmp_path: Path) -> None:

@@ -229,8 +229,8 @@ def test_every_error_of_the_golden_cases_has_a_hint() -> None:
 def test_the_advice_names_what_was_found_and_what_can_be_mended() -> None:
     source = Source("my specs/a.exg", "ab", "a")
     span = Span(source, 0, 1)
-    plain = Diagnostic("x-y", "error", "M.", span)
-    fixed = replace(plain, id="z-y", fix=Fix("write `b`", (Edit(span, "b"),), is_safe=True))
+    plain = Diagnostic("x-y", "error", "M.", Span(Source("b.exg", "ab", "b"), 0, 1))
+    fixed = replace(plain, id="z-y", span=span, fix=Fix("write `b`", (Edit(span, "b"),), is_safe=True))
     unsafe = replace(fixed, fix=Fix("write `b`", (Edit(span, "b"),)))
     assert render_advice([plain, plain, unsafe]) == "help: exgrpo explain x-y z-y"
     assert render_advice([fixed]) == "help: exgrpo explain z-y\nhelp: exgrpo fix 'my specs/a.exg' mends it"

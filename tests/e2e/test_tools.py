@@ -140,6 +140,7 @@ def test_preview_shows_prompts_and_dialogues_with_secrets_marked(sums: Path, tmp
     assert "Answer: ⟦secret item.gold: 12⟧" in called.out
     assert "── tutorial.partial" in called.out
     assert "«probe " in called.out
+    assert "\ufffd" not in called.out
     assert "(the student writes this)" in called.out
     assert "question: Ann has 10 apples" in called.out
 

@@ -18,6 +18,7 @@ from shlex import quote
 from typing import NamedTuple
 
 from exgrpo_compiler.diagnostics import Diagnostic
+from exgrpo_compiler.fixes import is_doubtful
 from exgrpo_compiler.hints import find_hint
 from exgrpo_compiler.source import Span
 
@@ -81,7 +82,7 @@ def render_advice(diagnostics: Sequence[Diagnostic]) -> str:
     """
     ids = list(dict.fromkeys(diagnostic.id for diagnostic in diagnostics))
     lines = [f"help: exgrpo explain {' '.join(ids) if len(ids) <= _MAX_NAMED else 'ID'}"] if ids else []
-    files = [found.span.source.name for found in diagnostics if _is_mendable(found)]
+    files = [found.span.source.name for found in diagnostics if _is_mendable(found, diagnostics)]
     if files:
         named = [quote(name) for name in dict.fromkeys(files)]
         shown = " ".join(named) if len(named) <= _MAX_NAMED else "FILES"
@@ -90,10 +91,11 @@ def render_advice(diagnostics: Sequence[Diagnostic]) -> str:
     return "\n".join(lines)
 
 
-def _is_mendable(diagnostic: Diagnostic) -> bool:
+def _is_mendable(diagnostic: Diagnostic, found: Sequence[Diagnostic]) -> bool:
     """Whether `exgrpo fix` has an edit for it: of a file, and not of a value given on the command line."""
     fix = diagnostic.fix
-    return fix is not None and fix.is_safe and not diagnostic.span.source.name.startswith("-")
+    is_file = not diagnostic.span.source.name.startswith("-")
+    return fix is not None and fix.is_safe and is_file and not is_doubtful(diagnostic, found)
 
 
 class _Mark(NamedTuple):

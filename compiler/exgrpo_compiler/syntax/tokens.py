@@ -249,6 +249,10 @@ def _mend_token(source: Source, token: Token) -> tuple[Diagnostic | None, Token 
             return problem, _retype(token, "STRING")
         case "BAD_COMMENT":
             place = Span(source, token.start, token.start + 1)
+            if _is_inside_brackets(source, token):
+                message = "A text stands in quotes; `#` has no meaning here."
+                hint = f'write `"{"#" * (len(token.text) - len(token.text.lstrip("#")))}"`'
+                return Diagnostic("bad-character", "error", message, place, hint=hint), None
             message = "A comment starts with `//`, not with `#`."
             fix = Fix("write `//`", (Edit(place, "//"),), is_safe=True)
             return Diagnostic("bad-character", "error", message, place, hint=fix.title, fix=fix), None
@@ -261,6 +265,13 @@ def _mend_token(source: Source, token: Token) -> tuple[Diagnostic | None, Token 
             if token.text == "\ufeff" and token.start == 0:
                 return None, None
             return _report_character(source, token), None
+
+
+def _is_inside_brackets(source: Source, token: Token) -> bool:
+    """Whether a round bracket right before a token is open, and closed after it on the line: it holds an argument."""
+    line_start = source.text.rfind("\n", 0, token.start) + 1
+    before = source.text[line_start : token.start].rstrip()
+    return before.endswith("(") and ")" in token.text
 
 
 def _mend_unclosed(source: Source, token: Token) -> tuple[Diagnostic, Token]:
