@@ -2,8 +2,9 @@
 
 Write the total as S + T. If inside every group T = a S + c, with a and c free to differ between groups, then the total is
 (1 + a) S + c there, and (r - mean) / deviation is that of S where 1 + a > 0, nothing where 1 + a = 0, its reverse where 1 + a < 0.
-With `baseline: scenario` c is free for each scenario too, since each has its own mean. S and T are compared over the groups that
-the stage can draw, with the values that the group's own means take there.
+With `baseline: scenario` c is free for each scenario too, since each has its own mean. S and T are compared over groups that the
+stage can draw, with the values that the group's own means take there; one where they are not related refutes a part. What is left is
+only reported where all groups were looked at, or where `affine` proves it of groups of any size.
 """
 
 from __future__ import annotations
@@ -15,20 +16,24 @@ from exgrpo_artifact.graph import Node
 from exgrpo_artifact.record import Record
 from exgrpo_compiler.diagnostics import Diagnostic, Label
 from exgrpo_compiler.prove.advantages import centre_block
+from exgrpo_compiler.prove.affine import find_slope, has_gaps, prove_affine
 from exgrpo_compiler.prove.atoms import Anatomy
 from exgrpo_compiler.prove.case import TrainCase
-from exgrpo_compiler.prove.groups import get_frame
+from exgrpo_compiler.prove.groups import get_frame, is_all_tried
 from exgrpo_compiler.prove.memo import remember
 from exgrpo_compiler.prove.model import FAILED, Kind, RewardModel
 from exgrpo_compiler.prove.no_signal import has_no_signal
 from exgrpo_compiler.prove.summands import Part, compute_rows, iterate_parts
 from exgrpo_compiler.prove.table import Table
 from exgrpo_compiler.prove.training import Training, build_training
+from exgrpo_compiler.prove.unused_terms import has_term_off
 from exgrpo_compiler.prove.wordings import format_figure, name_part
-from exgrpo_compiler.prove.worlds import Sampling
+from exgrpo_compiler.prove.worlds import MAX_PATTERNS, Sampling
 
 NUM_KINDS = 12
 """Kinds of rollouts for each scenario."""
+MOST_GROUPS = 4096
+"""Groups up to which all are looked at, where nothing shorter decides."""
 TOLERANCE = 1e-9
 
 Effect = Literal["dead", "erased", "reversed"]
@@ -43,6 +48,16 @@ class DeadPart(Record):
     effect: Effect
     slope: float
     """a, in one of the groups."""
+    is_constant: bool
+    """Whether it is the same for all rollouts under one baseline, so that no scale brings it back."""
+
+
+class Verdict(NamedTuple):
+    """What a part does."""
+
+    effect: Effect
+    slope: float
+    is_constant: bool
 
 
 class Scene(NamedTuple):
@@ -74,9 +89,10 @@ class Search:
         self.nodes = {node.id: node for node in model.anatomy.graph.nodes}
         self.removed: list[Part] = []
         self._scenes: list[Scene] = []
+        self.sampling, self.baseline = sampling, baseline
         self._source = _iterate_scenes(model.anatomy, sampling, baseline)
         self._values: dict[tuple[Part, int], tuple[Scene, list[float | None]]] = {}
-        self._verdicts: dict[tuple[Part, int], tuple[Effect, float] | None] = {}
+        self._verdicts: dict[tuple[Part, int], Verdict | None] = {}
         self._rises: dict[Part, int] = {}
         key = ("refuting", sampling.identify(), baseline)
         self.refuting: dict[tuple[Part, ...], Scene] = model.anatomy.shape.keep(key, dict)
@@ -96,7 +112,7 @@ class Search:
             self._values[key] = scene, compute_rows(part, lambda node: scene.read(node, self.anatomy))
         return self._values[key][1]
 
-    def judge(self, part: Part) -> tuple[Effect, float] | None:
+    def judge(self, part: Part) -> Verdict | None:
         """What the part does, beside those removed before it."""
         key = part, len(self.removed)
         if key not in self._verdicts:
@@ -108,7 +124,28 @@ class Search:
         scene = self.refuting.get((part, *self.removed))
         if scene is None:
             return False
-        return scene.is_whole(self.anatomy) and _compare_scene(part, self, scene, set()) is False
+        return scene.is_whole(self.anatomy) and _compare_scene(part, self, scene) is False
+
+    def list_slopes(self, part: Part) -> list[float] | None:
+        """The slopes of the part in all groups that there can be; None where it changes one, or they are too many."""
+        most = next(
+            (
+                most
+                for most in (MAX_PATTERNS, MOST_GROUPS)
+                if is_all_tried(self.anatomy, self.sampling, NUM_KINDS, most)
+            ),
+            None,
+        )
+        if most is None or has_gaps(self.anatomy):
+            return None
+        slopes: list[float] = []
+        for scene in _iterate_scenes(self.anatomy, self.sampling, self.baseline, most, are_whole=False):
+            slope = _compare_scene(part, self, scene) if scene.is_whole(self.anatomy) else False
+            if slope is False:
+                return None
+            if slope is not None:
+                slopes.append(slope)
+        return slopes
 
     def follow(self, part: Part, score: str | None) -> int:
         """Whether the part says what the score says: 2 for the score itself, 1 where it rises with it, else 0."""
@@ -118,11 +155,12 @@ class Search:
 
 
 def find_dead_parts(
-    model: RewardModel, sampling: Sampling, baseline: str, score: str | None
+    model: RewardModel, sampling: Sampling, baseline: str, scale: str, score: str | None
 ) -> list[DeadPart]:
     """Parts of the total that change no advantage, those that erase it, and those that turn it round.
 
-    `score` is the term that says whether an answer is right: of two parts that are each other's multiple, it stays.
+    `score` is the term that says whether an answer is right: of two parts that are each other's multiple, it stays. Where nothing
+    is divided by the group's deviation, only what is the same for all under one baseline changes nothing.
     """
     search = Search(model, sampling, baseline)
     nodes, removed = search.nodes, search.removed
@@ -137,11 +175,13 @@ def find_dead_parts(
             if any(_covers(gone, part, nodes) for gone in removed):
                 continue
             verdict = search.judge(part)
+            if verdict is None or (scale == "none" and not verdict.is_constant):
+                continue
             # What rises with the score is what the rest takes away or turns round, not the other way about.
-            if verdict is not None and (verdict[0] == "dead" or not rises[part]):
+            if verdict.effect == "dead" or not rises[part]:
                 found.append(DeadPart(part.node, *verdict))
                 removed.append(part)
-                if verdict[0] != "dead":
+                if verdict.effect != "dead":
                     return found
     return found
 
@@ -188,35 +228,37 @@ def _covers(gone: Part, part: Part, nodes: Mapping[str, Node]) -> bool:
     return any(part in parts for parts in iterate_parts(gone, nodes))
 
 
-def _judge(part: Part, search: Search) -> tuple[Effect, float] | None:
-    """What the part does in all groups alike; None where it changes some group, or where only samples say that it is constant."""
+def _judge(part: Part, search: Search) -> Verdict | None:
+    """What the part does in all groups alike; None where it changes some group, or where it is not proved that it changes none."""
     slopes: list[float] = []
-    seen: set[float] = set()
     for scene in search.replay():
-        slope = _compare_scene(part, search, scene, seen)
+        slope = _compare_scene(part, search, scene)
         if slope is False:
             search.refuting[part, *search.removed] = scene
             return None
         if slope is not None:
             slopes.append(slope)
-    if not slopes or (len(seen) == 1 and not _is_known_whole(part, search.anatomy)):
+    if not slopes:
         return None
-    if all(slope > -1 + TOLERANCE for slope in slopes):
-        return "dead", slopes[-1]
+    proof = prove_affine(search.anatomy, search.sampling, search.baseline, part, search.removed)
+    is_dead = proof is not None and proof.least > -1 + TOLERANCE
+    is_constant = proof is not None and proof.is_zero
+    if not is_dead:
+        known = search.list_slopes(part)
+        if known:
+            slopes, is_dead = known, min(known) > -1 + TOLERANCE
+            is_constant = all(abs(slope) <= TOLERANCE for slope in known)
+        elif proof is None:
+            return None
+    if is_dead:
+        return Verdict("dead", slopes[-1], is_constant)
     erased = next((slope for slope in slopes if abs(slope + 1) <= TOLERANCE), None)
-    return ("erased", erased) if erased is not None else ("reversed", min(slopes))
+    if erased is not None:
+        return Verdict("erased", erased, False)
+    return Verdict("reversed", min(slopes), False) if min(slopes) < -1 else None
 
 
-def _is_known_whole(part: Part, anatomy: Anatomy) -> bool:
-    """Whether all that the part reads was tried with every value that it can have."""
-    ids = (part.node, *part.factors, *part.divisors, *(guard for guard, _ in part.guards))
-    read = frozenset[str]().union(*(anatomy.below.get(id_, frozenset()) for id_ in ids))
-    return all(atom.is_finite for atom in anatomy.atoms if atom.id in read)
-
-
-def _compare_scene(
-    part: Part, search: Search, scene: Scene, seen: set[float]
-) -> float | Literal[False] | None:
+def _compare_scene(part: Part, search: Search, scene: Scene) -> float | Literal[False] | None:
     """The a of T = a S + c inside this group; None where neither S nor T varies; False where there is no such a."""
     T, totals = search.compute(part, scene), scene.read(search.anatomy.graph.result, search.anatomy)
     gone = [search.compute(one, scene) for one in search.removed]
@@ -238,34 +280,26 @@ def _compare_scene(
                 s -= sum([other for other in others if other is not None])
             s_block.append(s)
             t_block.append(t)
-            seen.add(round(t, 12))
             size = max(size, abs(s), abs(t))
         counts = [count for _, count in block]
         rest += centre_block(s_block, counts)
         own += centre_block(t_block, counts)
-    return _find_slope(rest, own, size + 1e-12)
-
-
-def _find_slope(rest: Sequence[float], own: Sequence[float], size: float) -> float | Literal[False] | None:
-    widest = max(range(len(rest)), key=lambda at: abs(rest[at]), default=None)
-    if widest is None or abs(rest[widest]) < TOLERANCE * size:
-        return False if any(abs(value) > TOLERANCE * size for value in own) else None
-    slope = own[widest] / rest[widest]
-    margin = TOLERANCE * size * max(1.0, abs(slope))
-    return slope if all(abs(t - slope * s) <= margin for s, t in zip(rest, own, strict=True)) else False
+    return find_slope(rest, own, size + 1e-12)
 
 
 # --- groups -----------------------------------------------------------------------------------------------
 
 
-def _iterate_scenes(anatomy: Anatomy, sampling: Sampling, baseline: str) -> Iterator[Scene]:
-    key = ("scenes", sampling.identify(), baseline)
+def _iterate_scenes(
+    anatomy: Anatomy, sampling: Sampling, baseline: str, most: int = MAX_PATTERNS, *, are_whole: bool = True
+) -> Iterator[Scene]:
+    key = ("scenes", sampling.identify(), baseline, most)
     drawn: list[list[Scene]] = anatomy.shape.keep(key, list)
-    frame = get_frame(anatomy, sampling, NUM_KINDS)
+    frame = get_frame(anatomy, sampling, NUM_KINDS, most)
     for number, (table, trained) in enumerate(frame.iterate_tables()):
         if number == len(drawn):
             drawn.append(_list_scenes(frame.kinds, table, trained, baseline))
-        yield from (scene for scene in drawn[number] if scene.is_whole(anatomy))
+        yield from (scene for scene in drawn[number] if not are_whole or scene.is_whole(anatomy))
 
 
 def _list_scenes(
@@ -296,44 +330,53 @@ _SAYS: Final[Mapping[Effect, str]] = {
 }
 
 
+_CONSTANT: Final = "{part} changes no advantage: it is the same for all rollouts of a {per}, and their mean takes it out again."
+
+
 @remember
 def _find_in(training: Training) -> list[DeadPart]:
     score = training.outcome.term if training.outcome is not None else None
-    return find_dead_parts(training.model, training.sampling, training.baseline, score)
+    return find_dead_parts(training.model, training.sampling, training.baseline, training.scale, score)
 
 
 def prove_dead_bonus(training: TrainCase) -> Iterable[Diagnostic]:
-    """`dead-bonus` of a stage that divides by the group's deviation."""
+    """`dead-bonus` of a stage. A reward with a term turned off is left alone: what it makes of the others was asked for."""
     keyed = build_training(training)
-    if training.stage.settings["scale"] != "group" or has_no_signal(keyed):
+    if has_term_off(training.case) or has_no_signal(keyed):
         return
     for found in _find_in(keyed):
         part = name_part(training.case, found.node)
+        says = _CONSTANT if found.is_constant else _SAYS[found.effect]
+        per = "scenario" if training.stage.settings["baseline"] == "scenario" else "group"
         yield Diagnostic(
             "dead-bonus",
             "warning",
-            _SAYS[found.effect].format(part=part, slope=format_figure(found.slope)),
+            says.format(part=part, slope=format_figure(found.slope), per=per),
             training.case.spans[found.node],
-            (Label(training.span, _describe_stage(training)),),
-            _suggest_cure(training, found.effect),
+            (Label(training.span, _describe_stage(training, found)),),
+            _suggest_cure(training, found),
         )
 
 
-def _describe_stage(training: TrainCase) -> str:
+def _describe_stage(training: TrainCase, found: DeadPart) -> str:
     group = training.stage.settings["group"]
     names = " and ".join(f"`{name}`" for name in group)
     only = "only " if len(group) == 1 else ""
-    return f"this group trains {only}{names} rollouts, and `scale: group` divides by its standard deviation"
+    trained = f"this group trains {only}{names} rollouts"
+    if found.is_constant:
+        return (
+            f"{trained}, and each total has the mean of its {training.stage.settings['baseline']} subtracted"
+        )
+    return f"{trained}, and `scale: group` divides by its standard deviation"
 
 
-def _suggest_cure(training: TrainCase, effect: Effect) -> str:
+def _suggest_cure(training: TrainCase, found: DeadPart) -> str:
     settings = training.stage.settings
-    if effect != "dead":
+    if found.effect != "dead":
         return "make its weight smaller than that of the rest"
     compare = list(settings["compare"] or {})
+    cure = "a part counts where it differs between rollouts that earn the same without it"
     if compare and len(settings["group"]) == 1:
         own = next(iter(settings["group"]))
-        return f"train both scenarios in one group, as group: {{ {own}: 4, {compare[0]}: 4 }}; or write scale: none"
-    return (
-        "a part counts where it differs between rollouts that earn the same without it; or write scale: none"
-    )
+        cure = f"train both scenarios in one group, as group: {{ {own}: 4, {compare[0]}: 4 }}"
+    return cure if found.is_constant else f"{cure}; or write scale: none"

@@ -31,9 +31,29 @@ def count_groups(kinds: Sequence[Kind], sampling: Sampling) -> int:
     return number
 
 
-def list_groups(kinds: Sequence[Kind], sampling: Sampling) -> Iterator[list[int]]:
+def is_all_tried(anatomy: Anatomy, sampling: Sampling, limit: int, most: int = MAX_PATTERNS) -> bool:
+    """Whether a frame of this size holds every group that there can be, of whatever can be seen of a rollout."""
+    kinds = get_frame(anatomy, sampling, limit, most).kinds
+    own = [atom for atom in anatomy.atoms if atom.level != "const"]
+    of_row = [atom for atom in anatomy.atoms if atom.level == "const"]
+    return (
+        all(atom.is_finite for atom in anatomy.atoms)
+        and not _looks_at_turns(anatomy)
+        and math.prod(len(atom.values) for atom in own) <= limit
+        and math.prod(len(atom.values) for atom in of_row) <= MAX_ROWS
+        and count_groups(kinds, sampling) <= most
+    )
+
+
+def _looks_at_turns(anatomy: Anatomy) -> bool:
+    """Whether something goes over the turns of a rollout: here they all say the same, which they need not."""
+    places = anatomy.shape.places
+    return any(places[node.id].members == "turn" for node in anatomy.arithmetic)
+
+
+def list_groups(kinds: Sequence[Kind], sampling: Sampling, most: int = MAX_PATTERNS) -> Iterator[list[int]]:
     """Counts of each kind: of every group, or of an even choice, the most mixed ones first."""
-    if count_groups(kinds, sampling) <= MAX_PATTERNS:
+    if count_groups(kinds, sampling) <= most:
         groups = list(_list_all(kinds, list(sampling.counts.items())))
         # Neighbours are alike: with a stride the first few differ in all scenarios, and most claims fail in one of them.
         step = next(prime for prime in _STRIDES if len(groups) % prime)
@@ -102,9 +122,9 @@ def list_trained(kinds: Sequence[Kind], counts: Sequence[int], sampling: Samplin
 class Frame:
     """What a stage can draw, in tables that all rewards of a shape share: kinds of rollouts, rows and groups."""
 
-    def __init__(self, anatomy: Anatomy, sampling: Sampling, limit: int) -> None:
+    def __init__(self, anatomy: Anatomy, sampling: Sampling, limit: int, most: int) -> None:
         self.kinds = list_kinds(anatomy, sampling, limit)
-        self._groups = list(list_groups(self.kinds, sampling))
+        self._groups = list(list_groups(self.kinds, sampling, most))
         self._rows = list_rows(anatomy)
         self._tables: list[DrawnTable] = []
         self._anatomy = anatomy
@@ -132,8 +152,8 @@ class DrawnTable(NamedTuple):
     trained: list[list[int]]
 
 
-def get_frame(anatomy: Anatomy, sampling: Sampling, limit: int) -> Frame:
-    """What can be drawn, with so many kinds of each scenario at most."""
-    key = ("frame", sampling.identify(), limit)
-    found: Frame = anatomy.shape.keep(key, lambda: Frame(anatomy, sampling, limit))
+def get_frame(anatomy: Anatomy, sampling: Sampling, limit: int, most: int = MAX_PATTERNS) -> Frame:
+    """What can be drawn, with so many kinds of each scenario at most, and an even choice of groups where there are more."""
+    key = ("frame", sampling.identify(), limit, most)
+    found: Frame = anatomy.shape.keep(key, lambda: Frame(anatomy, sampling, limit, most))
     return found

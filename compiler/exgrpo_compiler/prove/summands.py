@@ -86,7 +86,7 @@ def compute_rows(part: Part, read: Callable[[str], Sequence[Any]]) -> list[float
         values = [sign * one if isinstance(one, _NUMBER) else None for one in spread[0]]
     else:
         values = [
-            _combine(part.sign, row[:num_factors], row[num_factors:]) for row in zip(*spread, strict=True)
+            combine_part(part.sign, row[:num_factors], row[num_factors:]) for row in zip(*spread, strict=True)
         ]
     for column, due in guards:
         values = [
@@ -99,7 +99,8 @@ def compute_rows(part: Part, read: Callable[[str], Sequence[Any]]) -> list[float
 _NUMBER = (int, float)
 
 
-def _combine(sign: int, factors: Sequence[Any], divisors: Sequence[Any]) -> float | None:
+def combine_part(sign: int, factors: Sequence[Any], divisors: Sequence[Any]) -> float | None:
+    """The product with factors and divisors; None where that has no value."""
     value = float(sign)
     for factor in factors:
         if not isinstance(factor, int | float):
