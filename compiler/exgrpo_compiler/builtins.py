@@ -256,8 +256,8 @@ DEFAULT_LR: Final[Mapping[tuple[str, str], float]] = {
 
 _TRAINING = (
     Setting("optimizer", "choice", "adamw", choices=_same(*OPTIMIZERS)),
-    Setting("lr", "number", None, above=0, high=10),
-    Setting("embed_lr", "number", 3e-3, above=0, high=10),
+    Setting("lr", "number", None, above=0, high=1),
+    Setting("embed_lr", "number", 3e-3, above=0, high=1),
     Setting("weight_decay", "number", 0.0, low=0),
     Setting("warmup_steps", "int", 0, low=0, high=MOST),
     Setting("schedule", "choice", "constant", choices=_same("constant", "linear", "cosine")),

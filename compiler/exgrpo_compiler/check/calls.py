@@ -24,8 +24,9 @@ from exgrpo_compiler.check.expressions import (
 )
 from exgrpo_compiler.check.external import check_filter_call, check_judge, check_outcome
 from exgrpo_compiler.check.scope import PLACE_TITLES, Scope
-from exgrpo_compiler.diagnostics import Edit, Fix
+from exgrpo_compiler.diagnostics import Edit, Fix, suggest_name
 from exgrpo_compiler.ir import Typed
+from exgrpo_compiler.problems import list_names, suggest_fix
 from exgrpo_compiler.source import Span
 from exgrpo_compiler.value_types import NUMBER, Type
 
@@ -36,11 +37,15 @@ def check_call(scope: Scope, expr: Call | Pipe) -> Typed | None:
     if isinstance(expr, Pipe):
         arguments = (Argument(None, expr.value, expr.value.span), *arguments)
     name = _get_function_name(expr.function)
-    if isinstance(expr, Call) and (expr.where or expr.otherwise) and name not in AGGREGATES:
+    is_known = name in FUNCTIONS or name in _PLACES
+    if isinstance(expr, Call) and (expr.where or expr.otherwise) and name not in AGGREGATES and is_known:
         part = expr.where or expr.otherwise
         assert part is not None
         scope.context.problems.error(
-            "type-mismatch", part.span, "Only an aggregate takes `where` and `else`."
+            "type-mismatch",
+            part.span,
+            f"Only an aggregate takes `where` and `else`; `{name}` is a function of one value.",
+            hint=f"write mean({name}(…) where …); the aggregates are {_AGGREGATE_NAMES}",
         )
         return None
     if name in AGGREGATES and not isinstance(expr, Pipe):
@@ -65,6 +70,8 @@ def check_call(scope: Scope, expr: Call | Pipe) -> Typed | None:
     _report_unknown(scope, expr.function, name)
     return None
 
+
+_AGGREGATE_NAMES = ", ".join(f"`{name}`" for name in AGGREGATES)
 
 _PLACES: dict[str, tuple[str, ...]] = {
     "matches": ("reward", "filter"),
@@ -233,6 +240,17 @@ def _get_function_name(function: Expr) -> str:
     return ""
 
 
+_AVERAGE = "an average is `mean(x where condition) else 0`"
+_OTHER_NAMES = {
+    "sum": "write `mean(x where condition) * count(condition)`; aggregates are " + _AGGREGATE_NAMES,
+    "avg": _AVERAGE,
+    "average": _AVERAGE,
+    "len": "`words(text)` counts words, `count(condition)` rollouts, and `d.tokens` is the length in tokens",
+    "length": "`words(text)` counts words, `count(condition)` rollouts, and `d.tokens` is the length in tokens",
+}
+"""What other languages call a function -> what is written here in a reward."""
+
+
 def _report_unknown(scope: Scope, function: Expr, name: str) -> None:
     problems = scope.context.problems
     if not name:
@@ -241,10 +259,28 @@ def _report_unknown(scope: Scope, function: Expr, name: str) -> None:
     if name in PLANNED:
         report_unknown_name(scope.context, name, function.span, [])
         return
-    known = [*FUNCTIONS, *AGGREGATES, *OUTCOMES, *FILTER_CALLS, *(f"judge.{judge}" for judge in JUDGES)]
+    known = _list_known(scope)
     if name in scope.names or name in scope.term_names:
         problems.error("kind-mismatch", function.span, f"`{name}` is a value and cannot be called.")
         return
-    problems.unknown(
-        "unknown-function", function.span, f"There is no function `{name}`.", name, known, "there are"
+    message = f"There is no function `{name}`."
+    own = _OTHER_NAMES.get(name)
+    if own is not None and scope.place == "reward":
+        problems.error("unknown-function", function.span, message, hint=own)
+        return
+    problems.error(
+        "unknown-function",
+        function.span,
+        message,
+        hint=suggest_name(name, known) or list_names(known, "there are", limit=len(known)),
+        fix=suggest_fix(function.span, name, known),
     )
+
+
+def _list_known(scope: Scope) -> list[str]:
+    """Functions that this place has, those that only it has first."""
+    own = [name for name, places in _PLACES.items() if scope.place in places]
+    if scope.place == "cut":
+        return own
+    plain = [name for name in FUNCTIONS if name not in _PLACES]
+    return [*own, *(AGGREGATES if scope.place in ("reward", "filter") else ()), *plain]

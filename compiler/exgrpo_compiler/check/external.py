@@ -137,6 +137,8 @@ def check_judge(scope: Scope, name: str, arguments: tuple[Argument, ...], span: 
     rubric = None
     if name == "judge.score":
         rubric = find_declaration(scope.context, bound["rubric"].value, ("rubric",), f"`{name}`")
+        if rubric is not None and scope.context.known.get(rubric) is None:
+            return None  # its scale is not known, which was reported
     names = ("text",) if name == "judge.score" else ("a", "b")
     texts = [check_expression(scope, bound[item].value) for item in names]
     checked = [text for text in texts if text is not None]

@@ -23,7 +23,7 @@ from exgrpo_compiler.ast import (
     YieldsStmt,
 )
 from exgrpo_compiler.check.context import KIND_TITLES
-from exgrpo_compiler.diagnostics import Edit, Fix, Label, suggest_name
+from exgrpo_compiler.diagnostics import Edit, Fix, Label, find_closest, suggest_name
 from exgrpo_compiler.problems import Problems, list_names, start_sentence, suggest_fix
 from exgrpo_compiler.source import Span
 
@@ -99,12 +99,21 @@ def sort_statements(
             others.append(statement)
         else:
             _report_misplaced(statement, form, what, problems)
+    meant = {find_closest(name, [*form.keys, *form.statements]) for name in _list_unknown(block, form)}
     for key, is_required in form.keys.items():
-        if is_required and key not in assigns and not is_damaged:
+        if is_required and key not in assigns and not is_damaged and key not in meant:
             problems.error(
                 "missing-key", span, f"{start_sentence(what)} has no `{key}`.", hint=f"add `{key} = …`"
             )
     return Sorted(assigns, tuple(others), span)
+
+
+def _list_unknown(block: Block, form: Form) -> list[str]:
+    """Keys that the form lacks: a slip of one that is required is one mistake, and no missing key besides."""
+    if form.takes_any_key:
+        return []
+    names = [item.path[0].text for item in block.statements if isinstance(item, Assign)]
+    return [name for name in names if name not in form.keys]
 
 
 def get_word(statement: Stmt) -> str:

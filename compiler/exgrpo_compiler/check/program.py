@@ -12,6 +12,7 @@ from exgrpo_compiler.check.constants import read_constant
 from exgrpo_compiler.check.context import Context
 from exgrpo_compiler.check.dataset import check_dataset
 from exgrpo_compiler.check.dialogue import check_dialogue
+from exgrpo_compiler.check.forms import report_double
 from exgrpo_compiler.check.model import check_model
 from exgrpo_compiler.check.probes import check_probes
 from exgrpo_compiler.check.reward import check_reward
@@ -66,11 +67,22 @@ def check_program(
         known[key] = _keep_whole(reward, program.decls[key])
     for key in program.keys_of("task"):
         known[key] = check_task(context.in_module(key.module), program.decls[key])
+    _verify_titles(program, problems)
     tests = [(module, check_test(context.in_module(module), decl)) for module, decl in program.tests]
     for key in program.keys_of("study"):
         check_study(context.in_module(key.module), program.decls[key])
     own = tuple(test for module, test in tests if module == program.entry and test is not None)
     return Outcome(replace(_build_program(program, known), tests=own), problems.found)
+
+
+def _verify_titles(program: Program, problems: Problems) -> None:
+    """Reports two tests of one file with the same title: a report could not say which of them failed."""
+    first: dict[tuple[str, str], Decl] = {}
+    for module, decl in program.tests:
+        other = first.setdefault((module, decl.name.text), decl)
+        if other is not decl:
+            message = f'There are two tests "{decl.name.text}".'
+            report_double(problems, "duplicate-name", decl.name, other.name.span, message)
 
 
 def _keep_whole(checked: Any, decl: Decl) -> Any:

@@ -43,6 +43,8 @@ class _Terms:
         self.notes = notes
         self.checked: dict[str, Typed | None] = {}
         self.trail: list[str] = []
+        self.circled: set[str] = set()
+        """Terms of the circles that were reported: one slip closes several circles at once."""
 
     def check(self, name: str) -> Typed | None:
         """The tree of a term."""
@@ -65,6 +67,9 @@ class _Terms:
         """A reference to a term from inside another."""
         if name in self.trail:
             circle = self.trail[self.trail.index(name) :]
+            if not self.circled.isdisjoint(circle):
+                return None
+            self.circled.update(circle)
             needed = [*circle[1:], name]
             chain = " -> ".join([*circle, name])
             labels = tuple(

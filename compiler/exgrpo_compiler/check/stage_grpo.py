@@ -53,7 +53,14 @@ def read_grpo(context: Context, setup: Setup, bound: Bound) -> dict[str, Any]:
                 bound["compare"].value.span,
                 f"Scenario `{scenario}` is in `group` and in `compare`.",
             )
-    if isinstance(reward, CheckedReward) and reward.dialogue == key:
+    written = [bound[name].value for name in ("group", "compare") if name in bound]
+    is_known = all(
+        entry.key.text in dialogue.scenarios
+        for expr in written
+        if isinstance(expr, Record)
+        for entry in expr.entries
+    )
+    if isinstance(reward, CheckedReward) and reward.dialogue == key and is_known:
         _verify_sampled(context, reward, {*group, *compare}, bound["group"].value.span)
     aux = bound["aux"].value if "aux" in bound else None
     if read_aux(context, aux) > 0:

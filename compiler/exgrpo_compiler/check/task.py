@@ -91,7 +91,7 @@ def _take_stages(context: Context, statements: list[NamedStmt]) -> list[NamedStm
 
 def _verify_probes_made(context: Context, stages: list[CheckedStage], is_complete: bool) -> None:
     """Reports a training stage whose dialogue needs probes that no stage before it makes."""
-    made: set[Key] = set()
+    made: set[Key] = set()  # and those whose lack was reported
     for stage in stages:
         if stage.kind == "probe":
             made.add(stage.settings["probes"])
@@ -101,6 +101,7 @@ def _verify_probes_made(context: Context, stages: list[CheckedStage], is_complet
             dialogue = context.known.get(key)
             if isinstance(dialogue, CheckedDialogue) and dialogue.variable and dialogue.probes not in made:
                 assert dialogue.probes is not None
+                made.add(dialogue.probes)
                 context.problems.error(
                     "missing-probes",
                     stage.span,

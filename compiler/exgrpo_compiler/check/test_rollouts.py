@@ -72,18 +72,20 @@ def check_group(
             "type-mismatch", expr.span, '`group` is a list of rollouts: [full { final: "…" }].'
         )
         return None
-    rollouts = [_Reader(context, dialogue, rewards).read(item) for item in items]
+    reader = _Reader(context, dialogue, rewards)
+    rollouts = [reader.read(item) for item in items]
     known = tuple(rollout for rollout in rollouts if rollout is not None)
     return known if len(known) == len(rollouts) else None
 
 
 class _Reader:
-    """Reads one rollout."""
+    """Reads rollouts; what all of them lack is said of the first."""
 
     def __init__(self, context: Context, dialogue: CheckedDialogue, rewards: Sequence[CheckedReward]) -> None:
         self.context = context
         self.dialogue = dialogue
         self.rewards = rewards
+        self.lacks_tokens = False
         self.judges = {
             name: calls
             for reward in rewards
@@ -182,12 +184,14 @@ class _Reader:
             constant = read_constant(self.context, entry.value)
             number = read_number(self.context, entry.value, _TOKENS, constant) if constant else None
             return int(number or 0)
-        if any(node.op == "tokens" for reward in self.rewards for node in _walk_terms(reward)):
+        reads = any(node.op == "tokens" for reward in self.rewards for node in _walk_terms(reward))
+        if reads and not self.lacks_tokens:
+            self.lacks_tokens = True
             self.context.problems.error(
                 "missing-key",
                 expr.span,
-                "The reward reads how many tokens a rollout has, and this one does not say it.",
-                hint="add `tokens: 120tok`",
+                "The reward reads how many tokens a rollout has, and this test does not say it.",
+                hint="add `tokens: 120tok` to each of its rollouts",
             )
         return 0
 
