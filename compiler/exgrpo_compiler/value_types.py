@@ -29,6 +29,10 @@ class Type(Record):
     is_open: bool = False
     """Whether a record may have more fields than are known, since its declaration is broken."""
 
+    def __hash__(self) -> int:
+        # Types are keys of what is remembered of templates: equal types have these in common, and few others do.
+        return hash((self.kind, self.title, self.unit, len(self.fields)))
+
     def get_field(self, name: str) -> Type | None:
         """Type of a record's field, or None."""
         found = next((type_ for field, type_ in self.fields if field == name), None)
