@@ -271,7 +271,11 @@ def test_the_arithmetic_of_a_reward_is_the_evaluator(terms: str, group: list[tup
     own = [
         Kind(
             scenario,
-            {names["matches"]: float(right), names["contains"]: float(form)},
+            {
+                names[fn]: float(value)
+                for fn, value in (("matches", right), ("contains", form))
+                if fn in names
+            },
             0 if scenario == "plain" else 1,
         )
         for scenario, right, form in group

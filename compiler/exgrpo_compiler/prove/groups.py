@@ -38,14 +38,14 @@ def is_all_tried(anatomy: Anatomy, sampling: Sampling, limit: int, most: int = M
     of_row = [atom for atom in anatomy.atoms if atom.level == "const"]
     return (
         all(atom.is_finite for atom in anatomy.atoms)
-        and not _looks_at_turns(anatomy)
+        and not looks_at_turns(anatomy)
         and math.prod(len(atom.values) for atom in own) <= limit
         and math.prod(len(atom.values) for atom in of_row) <= MAX_ROWS
         and count_groups(kinds, sampling) <= most
     )
 
 
-def _looks_at_turns(anatomy: Anatomy) -> bool:
+def looks_at_turns(anatomy: Anatomy) -> bool:
     """Whether something goes over the turns of a rollout: here they all say the same, which they need not."""
     places = anatomy.shape.places
     return any(places[node.id].members == "turn" for node in anatomy.arithmetic)

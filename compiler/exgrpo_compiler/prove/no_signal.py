@@ -12,18 +12,13 @@ from typing import NamedTuple
 
 from exgrpo_artifact.manifest import Signal
 from exgrpo_compiler.diagnostics import Diagnostic, Label
-from exgrpo_compiler.prove.atoms import Anatomy
+from exgrpo_compiler.prove.affine import has_gaps
 from exgrpo_compiler.prove.case import TrainCase
-from exgrpo_compiler.prove.groups import MAX_ROWS, Frame, count_groups, get_frame
+from exgrpo_compiler.prove.groups import Frame, get_frame, is_all_tried, looks_at_turns
 from exgrpo_compiler.prove.memo import remember
-from exgrpo_compiler.prove.model import FAILED, Kind, RewardModel
+from exgrpo_compiler.prove.model import FAILED, RewardModel
 from exgrpo_compiler.prove.training import Training, build_training
-from exgrpo_compiler.prove.worlds import (
-    MAX_PATTERNS,
-    Outcome,
-    Sampling,
-    list_pairs,
-)
+from exgrpo_compiler.prove.worlds import Outcome, Sampling, list_pairs
 
 NUM_KINDS = 32
 HALF = 0.5
@@ -47,22 +42,12 @@ def is_constant(model: RewardModel, sampling: Sampling, baseline: str) -> bool:
     kinds = frame.kinds
     below = model.anatomy.below[model.anatomy.graph.result]
     varying = [atom for atom in model.anatomy.atoms if atom.id in below and atom.level != "const"]
-    if not varying and len({kind.scenario for kind in kinds}) == 1:
+    if not varying and len({kind.scenario for kind in kinds}) == 1 and not looks_at_turns(model.anatomy):
         return True
     if _finds_signal(model, frame, baseline):
         return False
-    return _is_group_level(model) or _is_all_tried(model.anatomy, kinds, sampling)
-
-
-def _is_all_tried(anatomy: Anatomy, kinds: Sequence[Kind], sampling: Sampling) -> bool:
-    """Whether these kinds are all there are, and all groups and rows of them are looked at."""
-    own = [atom for atom in anatomy.atoms if atom.level != "const"]
-    of_row = [atom for atom in anatomy.atoms if atom.level == "const"]
-    return (
-        all(atom.is_finite for atom in anatomy.atoms if atom.id in anatomy.below[anatomy.graph.result])
-        and math.prod(len(atom.values) for atom in own) <= NUM_KINDS
-        and math.prod(len(atom.values) for atom in of_row) <= MAX_ROWS
-        and count_groups(kinds, sampling) <= MAX_PATTERNS
+    return _is_group_level(model) or (
+        is_all_tried(model.anatomy, sampling, NUM_KINDS) and not has_gaps(model.anatomy)
     )
 
 

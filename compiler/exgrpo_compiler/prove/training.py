@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from exgrpo_artifact.graph import RewardGraph
-from exgrpo_artifact.record import Record
+from exgrpo_artifact.record import Record, replace
 from exgrpo_compiler.ir import CheckedRubric
 from exgrpo_compiler.program import Key
 from exgrpo_compiler.prove.atoms import Anatomy, dissect_graph
@@ -35,13 +35,14 @@ def build_training(training: TrainCase) -> Keyed[Training]:
     settings = training.stage.settings
     sampling = describe_sampling(training.case.dialogue, settings["group"], settings["compare"] or {})
 
-    anatomy = dissect_reward(training.case)
+    term = training.score_term or _guess_term(training.case.graph)
+    anatomy = _dissect_needed(training.case, term)
 
     def make() -> Training:
-        outcome = find_outcome(anatomy, training.score_term)
+        outcome = find_outcome(anatomy, term)
         return Training(RewardModel(anatomy), sampling, outcome, settings["baseline"], settings["scale"])
 
-    keys = (training.score_term, sampling.identify(), settings["baseline"], settings["scale"])
+    keys = (term, sampling.identify(), settings["baseline"], settings["scale"])
     keyed = Keyed(make, (anatomy.shape, anatomy.texts, keys))
     _last[:] = [(training, keyed)]
     return keyed
@@ -49,6 +50,37 @@ def build_training(training: TrainCase) -> Keyed[Training]:
 
 _last: list[tuple[TrainCase, Keyed[Training]]] = []
 """The stage that was looked at last: several proofs look at one in turn."""
+
+
+def _guess_term(graph: RewardGraph) -> str | None:
+    """Where no evaluation names one: the only term that says whether an answer is the gold one, of those that the total needs."""
+    nodes = {node.id: node for node in graph.nodes}
+    judged = [term for term in graph.terms if nodes[term].params.get("fn") == "matches"]
+    needed = _find_needed(graph, [graph.result])
+    for terms in ([term for term in judged if term in needed], judged):
+        if terms:
+            return terms[0] if len(terms) == 1 else None
+    return None
+
+
+def _dissect_needed(case: RewardCase, term: str | None) -> Anatomy:
+    """The anatomy of what the total and the score need: nothing else can change what is proved."""
+    graph = case.graph
+    needed = _find_needed(graph, [graph.result, *([term] if term is not None else [])])
+    if all(node.id in needed for node in graph.nodes):
+        return dissect_reward(case)
+    nodes = tuple(node for node in graph.nodes if node.id in needed)
+    terms = tuple(one for one in graph.terms if one in needed)
+    texts = frozenset(name for name, type_ in list_fields(case).items() if type_ in _TEXTS)
+    return dissect_graph(replace(graph, nodes=nodes, terms=terms), find_scales(case), texts)
+
+
+def _find_needed(graph: RewardGraph, roots: Sequence[str]) -> set[str]:
+    needed = set(roots)
+    for node in reversed(graph.nodes):
+        if node.id in needed:
+            needed.update(node.args)
+    return needed
 
 
 def dissect_reward(case: RewardCase) -> Anatomy:

@@ -106,7 +106,6 @@ class Outcome(Record):
 
 def find_outcome(anatomy: Anatomy, term: str | None) -> Outcome | None:
     """What right and wrong mean; None where it cannot be told: no such term, or one that does not vary by itself."""
-    term = term or _guess_term(anatomy)
     if term is None:
         return None
     step = list_steps(anatomy).get(term)
@@ -136,13 +135,6 @@ def _find_ends(anatomy: Anatomy, term: str) -> Outcome | None:
     wrong = tuple(setting for setting, value in zip(settings, values, strict=True) if value == worst)
     surely = frozenset(atom.id for atom in own if all(setting[atom.id] == 1 for setting in right))
     return Outcome(term, right, wrong, find_implied(anatomy, surely) - frozenset(a.id for a in own))
-
-
-def _guess_term(anatomy: Anatomy) -> str | None:
-    """Where no evaluation names one: the only term that says whether an answer is the gold one."""
-    judged = {id_ for atom in anatomy.atoms if atom.node.params.get("fn") == "matches" for id_ in atom.nodes}
-    terms = [term for term in anatomy.graph.terms if term in judged]
-    return terms[0] if len(terms) == 1 else None
 
 
 def list_settings(anatomy: Anatomy, outcome: Outcome, sampling: Sampling) -> list[dict[str, float]]:
