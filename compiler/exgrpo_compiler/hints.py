@@ -31,7 +31,7 @@ GENERAL_HINTS: Final[Mapping[str, str]] = {
     "hackable": "pay for what only an honest answer has: `matches(d.final, item.gold)`",
     "hopeless-filter": "train the student before its probes are filtered, or drop the filter",
     "import-cycle": "move what both files need into a third",
-    "invalid-value": "change it to a value that is allowed",
+    "invalid-value": "docs/language.md lists what each setting takes",
     "kind-mismatch": "a name stands for what its declaration is: a dataset, a model, a rule, …",
     "level-mismatch": "an aggregate (mean max min count any all) lifts one level: turn, rollout, group",
     "misplaced-function": "`agrees` and `solved` belong in filters; docs/language.md says where each function may stand",

@@ -76,7 +76,12 @@ def _lift(scope: Scope, name: str, value: Typed, where: Typed | None, span: Span
 
 def _verify_list(scope: Scope, name: str, value: Typed, where: Typed | None) -> Level | None:
     if value.type.kind != "list":
-        scope.context.problems.error("type-mismatch", value.span, f"`{name}` needs a list here.")
+        scope.context.problems.error(
+            "type-mismatch",
+            value.span,
+            f"`{name}` needs a list here.",
+            hint="as count(probes); over rollouts and turns it goes in a reward",
+        )
         return None
     if where is not None:
         scope.context.problems.error(

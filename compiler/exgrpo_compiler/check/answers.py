@@ -105,7 +105,12 @@ def _read_extract(context: Context, expr: Expr, type_: FieldType) -> AnswerSpec 
         which: Literal["first", "last"] = "first" if expr.function.name == "first" else "last"
         return _read_regex(context, expr.arguments, expr.span, which, type_)
     context.problems.error(
-        "type-mismatch", expr.span, "`extract` is last(`…`) or first(`…`) of a regular expression."
+        "type-mismatch",
+        expr.span,
+        "`extract` is last(`…`) or first(`…`) of a regular expression.",
+        hint=f"write last(`{expr.value}`)"
+        if isinstance(expr, Text) and expr.value
+        else r"as last(`\(([A-D])\)`)",
     )
     return None
 

@@ -112,6 +112,7 @@ def _check_place(
             "kind-mismatch",
             expr.function.span,
             f"`{function.name}` is no pipe; call it: {function.name}(…).",
+            hint=f"write {function.name}(…)",
         )
         return None
     return _check_function(scope, function, arguments, expr.span)
@@ -242,11 +243,11 @@ def _get_function_name(function: Expr) -> str:
 
 _AVERAGE = "an average is `mean(x where condition) else 0`"
 _OTHER_NAMES = {
-    "sum": "write `mean(x where condition) * count(condition)`; aggregates are " + _AGGREGATE_NAMES,
+    "sum": "write `mean(x where condition) * count(x where condition)`; aggregates are " + _AGGREGATE_NAMES,
     "avg": _AVERAGE,
     "average": _AVERAGE,
-    "len": "`words(text)` counts words, `count(condition)` rollouts, and `d.tokens` is the length in tokens",
-    "length": "`words(text)` counts words, `count(condition)` rollouts, and `d.tokens` is the length in tokens",
+    "len": "`words(text)` counts words, `count(x where condition)` rollouts; a rollout's own length is `.tokens`",
+    "length": "`words(text)` counts words, `count(x where condition)` rollouts; a rollout's own length is `.tokens`",
 }
 """What other languages call a function -> what is written here in a reward."""
 

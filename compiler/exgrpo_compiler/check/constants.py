@@ -34,6 +34,8 @@ _MAX_ROLLOUTS = 1024
 
 _CONSTANT_DUE = "A constant is due here: a literal, a const, or arithmetic on them."
 
+_CONSTANT_HINT = "write the value out, or its name after `const NAME = …`"
+
 
 class Env(NamedTuple):
     """`env(NAME)`."""
@@ -47,6 +49,10 @@ class Constant(NamedTuple):
     value: object
     unit: str | None
     span: Span
+
+
+MAX_CHAIN = 100
+"""Declarations that need each other one after the other; what reads them goes down such a chain step by step."""
 
 
 def read_constant(context: Context, expr: Expr, trail: tuple[Key, ...] = ()) -> Constant | None:
@@ -85,7 +91,7 @@ def read_constant(context: Context, expr: Expr, trail: tuple[Key, ...] = ()) -> 
         return _read_env(context, expr)
     if isinstance(expr, Ref | Attribute):
         return _read_const(context, expr, trail)
-    context.problems.error("type-mismatch", expr.span, _CONSTANT_DUE)
+    context.problems.error("type-mismatch", expr.span, _CONSTANT_DUE, hint=_CONSTANT_HINT)
     return None
 
 
@@ -97,22 +103,38 @@ def _read_const(context: Context, expr: Ref | Attribute, trail: tuple[Key, ...])
     if base is not None and not is_module:
         lost = isinstance(base, Ref) and context.is_lost(base.name)
         if not lost:
-            context.problems.error("type-mismatch", expr.span, _CONSTANT_DUE)
+            context.problems.error("type-mismatch", expr.span, _CONSTANT_DUE, hint=_CONSTANT_HINT)
         return None
     key = find_declaration(context, expr, ("const",), "a constant value")
     if key is None:
         return None
+    if key in context.consts:
+        known = context.consts[key]
+        return known._replace(span=expr.span) if known is not None else None
     if key in trail:
         circle = trail[trail.index(key) :]
+        context.circles.update(circle)
         if key != min(circle):
             return None  # reported where the circle is entered at its first const
         names = " -> ".join(item.name for item in (*circle, key))
         context.problems.error("const-cycle", expr.span, f"Consts go round in a circle: {names}.")
         return None
+    if len(trail) >= MAX_CHAIN:
+        context.problems.error(
+            "too-deep",
+            expr.span,
+            f"This is the end of a chain of more than {MAX_CHAIN} consts that each need the next.",
+            hint="write the value of one of them out",
+        )
+        return None
     decl = context.get_decl(key)
     if decl.value is None:
         return None
     value = read_constant(context.in_module(key.module), decl.value, (*trail, key))
+    if (
+        key not in context.circles
+    ):  # a circle is reported where it is entered at its first const, and not at each
+        context.consts[key] = value
     return value._replace(span=expr.span) if value is not None else None
 
 
@@ -122,7 +144,12 @@ def _read_arithmetic(context: Context, expr: Binary, trail: tuple[Key, ...]) -> 
         return None
     a, b = left.value, right.value
     if not _is_number(a) or not _is_number(b):
-        context.problems.error("type-mismatch", expr.span, "Arithmetic needs numbers on both sides.")
+        context.problems.error(
+            "type-mismatch",
+            expr.span,
+            "Arithmetic needs numbers on both sides.",
+            hint="texts are joined in templates: {{ a }}{{ b }}",
+        )
         return None
     assert isinstance(a, int | float)
     assert isinstance(b, int | float)
@@ -136,7 +163,9 @@ def _read_arithmetic(context: Context, expr: Binary, trail: tuple[Key, ...]) -> 
     unit = left.unit or right.unit
     if expr.op == "div":
         if b == 0:
-            context.problems.error("invalid-value", expr.span, "This divides by zero.")
+            context.problems.error(
+                "invalid-value", expr.span, "This divides by zero.", hint="divide by another number"
+            )
             return None
         return Constant(a / b, None if left.unit == right.unit else left.unit, expr.span)
     value = a + b if expr.op == "add" else a - b if expr.op == "sub" else a * b
@@ -149,7 +178,10 @@ def _read_env(context: Context, expr: Call) -> Constant | None:
         if isinstance(argument, Text) and argument.value and "=" not in argument.value:
             return Constant(Env(argument.value), None, expr.span)
     context.problems.error(
-        "type-mismatch", expr.span, '`env` takes the name of one environment variable: env("NAME").'
+        "type-mismatch",
+        expr.span,
+        '`env` takes the name of one environment variable: env("NAME").',
+        hint='as env("API_KEY")',
     )
     return None
 
@@ -181,12 +213,12 @@ def read_setting(context: Context, expr: Expr, setting: Setting) -> object:
     if setting.due == "texts":
         if isinstance(value.value, list) and all(isinstance(item, str) for item in value.value):
             return tuple(value.value)
-        _report_due(context, expr, what, 'a list of texts, as ["q_proj", "v_proj"]')
+        _report_due(context, expr, what, "a list of texts", 'as ["q_proj", "v_proj"]')
         return None
     if setting.due == "text":
         if isinstance(value.value, str):
             return value.value
-        _report_due(context, expr, what, "a text")
+        _report_due(context, expr, what, "a text", 'write "…"')
         return None
     if setting.due == "env":
         if isinstance(value.value, Env):
@@ -200,7 +232,7 @@ def read_setting(context: Context, expr: Expr, setting: Setting) -> object:
         return None
     if isinstance(value.value, str | Env):
         return value.value
-    _report_due(context, expr, what, 'a text or env("NAME")')
+    _report_due(context, expr, what, 'a text or env("NAME")', 'write "…", or env("NAME")')
     return None
 
 
@@ -209,7 +241,10 @@ def read_number(context: Context, expr: Expr, setting: Setting, value: Constant)
     what = f"`{setting.name}`"
     number = value.value
     if not isinstance(number, int | float) or isinstance(number, bool):
-        _report_due(context, expr, what, "a whole number" if setting.due == "int" else "a number")
+        due, meant = "a whole number" if setting.due == "int" else "a number", str(number).strip()
+        is_quoted = isinstance(number, str) and meant.replace(".", "", 1).isdigit()
+        hint = f"write {meant}{setting.unit or ''}" if is_quoted else _suggest_number(setting)
+        _report_due(context, expr, what, due, hint)
         return None
     literal = expr if isinstance(expr, Number) else None
     if literal is None:
@@ -230,9 +265,40 @@ def read_number(context: Context, expr: Expr, setting: Setting, value: Constant)
     low_ok = setting.low is None or number >= setting.low
     above_ok = setting.above is None or number > setting.above
     if not (low_ok and above_ok and (setting.high is None or number <= setting.high)):
-        context.problems.error("invalid-value", expr.span, f"{what} must be {bounds}; this is {number:g}.")
+        context.problems.error(
+            "invalid-value",
+            expr.span,
+            f"{what} must be {bounds}; this is {number:g}.",
+            hint=_suggest_number(setting, number),
+        )
         return None
     return int(number) if setting.due == "int" else float(number)
+
+
+_EXAMPLES = {
+    "lr": "2e-4 in sft, 1e-5 in grpo",
+    "steps": "500",
+    "temperature": "0.7",
+    "top_p": "0.95",
+    "max_tokens": "800tok",
+    "layers": "2",
+    "width": "64",
+    "heads": "4",
+    "vocab": "512",
+}
+"""Settings that have no default -> what is usual."""
+
+
+def _suggest_number(setting: Setting, number: float = 1) -> str:
+    """What may stand there: the default, a usual value, or the bound that is nearest to `number`."""
+    unit = setting.unit or ""
+    if not setting.is_required and setting.default is not None:
+        return f"the default is {setting.default:g}{unit}"
+    if setting.name in _EXAMPLES:
+        return f"as {_EXAMPLES[setting.name]}"
+    low, high = setting.low, setting.high
+    nearest = low if low is not None and number < low else high if high is not None and number > high else 1
+    return f"as {nearest:g}{unit}"
 
 
 def _describe_bounds(setting: Setting) -> str:
@@ -271,7 +337,7 @@ def read_names(context: Context, expr: Expr, what: str) -> tuple[Ref, ...] | Non
     names = [item for item in items if isinstance(item, Ref)]
     if len(names) < len(items):
         bad = next(item for item in items if not isinstance(item, Ref))
-        _report_due(context, bad, what, "a list of names, as [final, explain]")
+        _report_due(context, bad, what, "a list of names", "as [final, explain], without quotes")
         return None
     return tuple(names)
 
@@ -280,7 +346,7 @@ def _read_entries(context: Context, expr: Expr, setting: Setting) -> tuple[tuple
     what = f"`{setting.name}`"
     example = "{ full: 4, partial: 4 }" if setting.due == "counts" else "{ lesson: 60%, drills: 40% }"
     if not isinstance(expr, Record) or expr.tag is not None:
-        _report_due(context, expr, what, f"a record, as {example}")
+        _report_due(context, expr, what, "a record", f"write {setting.name}: {example}")
         return None
     is_counts = setting.due == "counts"
     result: list[tuple[Entry, float]] = []
@@ -309,7 +375,7 @@ def _read_entries(context: Context, expr: Expr, setting: Setting) -> tuple[tuple
 def read_range(context: Context, expr: Expr, what: str) -> tuple[float, float] | None:
     """Both ends of `a..b`, with a < b."""
     if not isinstance(expr, Range):
-        _report_due(context, expr, what, "a range, as 0..1")
+        _report_due(context, expr, what, "a range", "as 0..1, its lower end and its upper end")
         return None
     ends = [read_constant(context, end) for end in (expr.low, expr.high)]
     if any(end is None for end in ends):
@@ -333,5 +399,5 @@ def read_range(context: Context, expr: Expr, what: str) -> tuple[float, float] |
     return float(low), float(high)
 
 
-def _report_due(context: Context, expr: Expr, what: str, due: str) -> None:
-    context.problems.error("type-mismatch", expr.span, f"{what} is {due}.")
+def _report_due(context: Context, expr: Expr, what: str, due: str, hint: str) -> None:
+    context.problems.error("type-mismatch", expr.span, f"{what} is {due}.", hint=hint)

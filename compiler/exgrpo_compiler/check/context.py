@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from exgrpo_artifact.record import Record, replace
+from exgrpo_artifact.record import Record, field, replace
 from exgrpo_compiler.ast import Attribute, Decl, Expr, Name, Ref, TypeExpr
 from exgrpo_compiler.builtins import PLANNED
 from exgrpo_compiler.diagnostics import Edit, Fix, Label
@@ -48,6 +48,10 @@ class Context(Record):
     """(reward, term) turned off from outside."""
     written: Program
     """The program before overrides: a study speaks of what is written."""
+    consts: dict[Key, Any] = field(default_factory=dict)
+    """Consts that were read, so that each is read once however often it is named; None where one is broken."""
+    circles: set[Key] = field(default_factory=set)
+    """Consts that need themselves."""
 
     def in_module(self, module: str) -> Context:
         """The same with another module's scope."""

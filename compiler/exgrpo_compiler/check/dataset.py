@@ -110,7 +110,10 @@ def _read_named_source(context: Context, kind: str, expr: Call) -> Source | None
             return None
         if isinstance(constant.value, Env) or constant.unit is not None:
             context.problems.error(
-                "type-mismatch", argument.span, f"`{name}` is a plain value: text, number, bool or list."
+                "type-mismatch",
+                argument.span,
+                f"`{name}` is a plain value: text, number, bool or list.",
+                hint='as 0.1, "text", true or [1, 2]',
             )
             return None
         options[name] = constant.value
@@ -182,7 +185,9 @@ def _read_text(context: Context, argument: Argument, what: str) -> str | None:
             "invalid-value", argument.value.span, f"{what} is empty.", hint="write its name or path"
         )
         return None
-    context.problems.error("type-mismatch", argument.value.span, f"{what} is a text.")
+    context.problems.error(
+        "type-mismatch", argument.value.span, f"{what} is a text.", hint="write it in quotes"
+    )
     return None
 
 
@@ -220,6 +225,7 @@ def _read_splits(
             "invalid-value",
             statements[0].span,
             "Splits are all parts of the source by name, or all shares of its rows.",
+            hint='give every split a share, as 80%, or every split a part, as "train"',
         )
     if sum(fractions) > 1 + 1e-9:
         context.problems.error(

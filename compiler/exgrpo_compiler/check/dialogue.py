@@ -232,12 +232,20 @@ def _read_loop_head(
             return variable.text, None
         source, count = bound["list"].value, bound["k"].value
         if not isinstance(source, Ref) or source.name != probes.name:
-            context.problems.error("kind-mismatch", source.span, f"`sample` draws from `{probes.name}` here.")
+            context.problems.error(
+                "kind-mismatch",
+                source.span,
+                f"`sample` draws from `{probes.name}` here.",
+                hint=f"write sample({probes.name}, …)",
+            )
         constant = read_constant(context, count)
         number = read_number(context, count, _COUNT, constant) if constant is not None else None
         return variable.text, int(number) if number is not None else None
     context.problems.error(
-        "type-mismatch", sequence.span, f"The loop goes over `{probes.name}` or `sample({probes.name}, k)`."
+        "type-mismatch",
+        sequence.span,
+        f"The loop goes over `{probes.name}` or `sample({probes.name}, k)`.",
+        hint=f"write `for {variable.text} in sample({probes.name}, 3) {{ … }}`",
     )
     return variable.text, None
 

@@ -94,7 +94,10 @@ def check_expression(scope: Scope, expr: Expr) -> Typed | None:
             return _check_list(scope, expr)
         case Range() | Record() | Configured():
             scope.context.problems.error(
-                "type-mismatch", expr.span, "This is no value that can be computed with."
+                "type-mismatch",
+                expr.span,
+                "This is no value that can be computed with.",
+                hint="values are numbers, texts, `true`, `false`, and lists of them",
             )
             return None
 
@@ -168,7 +171,9 @@ def _check_binary(scope: Scope, expr: Binary) -> Typed | None:
             return None
     elif expr.op == "div":
         if right.op == "const" and right.params["value"] == 0:
-            scope.context.problems.error("invalid-value", expr.span, "This divides by zero.")
+            scope.context.problems.error(
+                "invalid-value", expr.span, "This divides by zero.", hint="divide by another number"
+            )
             return None
         if right.type.unit is not None:
             if not verify_same_unit(scope, expr.span, left, right):
@@ -242,6 +247,7 @@ def _verify_comparable(scope: Scope, op: str, left: Typed, right: Typed, span: S
                 "type-mismatch",
                 span,
                 f"{start_sentence(name_type(left.type))} and {name_type(right.type)} cannot be compared.",
+                hint=_suggest_comparison(left, right),
             )
             return False
         if not (_verify_option(scope, left, right) and _verify_option(scope, right, left)):
@@ -304,6 +310,7 @@ def _join(scope: Scope, left: Typed, right: Typed, span: Span) -> Type | None:
             "type-mismatch",
             span,
             f"The value is {name_type(left.type)} in one case and {name_type(right.type)} in the other.",
+            hint="give both cases a value of the same type",
         )
         return None
     if not verify_same_unit(scope, span, left, right):
@@ -323,9 +330,41 @@ def verify_number(scope: Scope, value: Typed) -> bool:
     if value.type.is_number:
         return True
     scope.context.problems.error(
-        "type-mismatch", value.span, f"A number is due here; this is {name_type(value.type)}."
+        "type-mismatch",
+        value.span,
+        f"A number is due here; this is {name_type(value.type)}.",
+        hint=_suggest_value(value, "a number"),
     )
     return False
+
+
+def _suggest_value(value: Typed, due: str) -> str:
+    """What to compute of a value that is neither a number nor a condition."""
+    shown = value.span.source.text[value.span.start : value.span.end]
+    shown = shown if len(shown) <= 40 and "\n" not in shown else "…"
+    if value.type.unit is not None:
+        return f"compare it, as in `{shown} > 100{value.type.unit}`"
+    if value.op == "turn":
+        return f'score the text: matches({shown}, item.FIELD), contains({shown}, "…"), words({shown})'
+    if value.type.kind == "list":
+        return f"aggregate it, as in `count({shown})`"
+    if due == "a condition":
+        return f'compare it, as in `{shown} == "…"`'
+    return f"`{shown} | number` reads a number from a text"
+
+
+def _suggest_comparison(left: Typed, right: Typed) -> str:
+    """What to write for a comparison of two values of different types."""
+    kinds = {left.type.kind, right.type.kind}
+    turn, other = (left, right) if left.op == "turn" else (right, left)
+    if turn.op == "turn":
+        texts = [part.span.source.text[part.span.start : part.span.end] for part in (turn, other)]
+        return f"an answer is read from a turn by matches({', '.join(texts)})"
+    if "list" in kinds:
+        return "lists are not compared; compare their `count`"
+    if kinds & {"text", "choice"} and kinds & {"number", "int"}:
+        return "`x | number` reads a number from a text"
+    return "compare two values of the same type"
 
 
 def verify_condition(scope: Scope, value: Typed) -> bool:
@@ -343,7 +382,10 @@ def verify_condition(scope: Scope, value: Typed) -> bool:
         )
         return False
     scope.context.problems.error(
-        "type-mismatch", value.span, f"A condition is due here; this is {name_type(value.type)}."
+        "type-mismatch",
+        value.span,
+        f"A condition is due here; this is {name_type(value.type)}.",
+        hint=_suggest_value(value, "a condition"),
     )
     return False
 

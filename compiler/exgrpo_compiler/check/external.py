@@ -99,7 +99,12 @@ def check_filter_call(scope: Scope, name: str, arguments: tuple[Argument, ...], 
         if model is None or probes is None:
             return None
         if probes.op != "probes":
-            scope.context.problems.error("type-mismatch", probes.span, "`solved` counts over `probes`.")
+            scope.context.problems.error(
+                "type-mismatch",
+                probes.span,
+                "`solved` counts over `probes`.",
+                hint="write solved(student, probes)",
+            )
             return None
         return Typed("call", (probes,), {"fn": name, "model": model, "dialogue": None}, INT, "const", span)
     texts, gold = check_expression(scope, bound["texts"].value), check_expression(scope, bound["gold"].value)

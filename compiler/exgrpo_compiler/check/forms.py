@@ -94,6 +94,14 @@ def sort_statements(
     others: list[Stmt] = []
     for statement in block.statements:
         if isinstance(statement, Assign):
+            key = statement.path[0].text
+            if len(statement.path) == 1 and key in form.statements:
+                if not is_damaged:  # else the parser reported it
+                    _report_nameless(statement, problems)
+                if key == "assistant":
+                    step = AssistantStep(statement.path[0], None, statement.value, statement.span)
+                    others.append(step)  # with it, the turns still alternate
+                continue
             _take_assign(statement, form, kind, what, assigns, problems)
         elif get_word(statement) in form.statements:
             others.append(statement)
@@ -106,6 +114,35 @@ def sort_statements(
                 "missing-key", span, f"{start_sentence(what)} has no `{key}`.", hint=f"add `{key} = …`"
             )
     return Sorted(assigns, tuple(others), span)
+
+
+_SHAPES = {
+    "assistant": "assistant final = …",
+    "field": "field question: text",
+    "split": "split train = 80%",
+    "scenario": "scenario full = all",
+    "stage": "stage train = grpo(…)",
+    "variant": "variant base {}",
+    "drop": "drop stage NAME",
+    "keep": "keep probe NAME where …",
+    "yields": "yields { open question: text }",
+    "for": "for probe in probes { … }",
+    "example": 'example { question = "…"; probe = "…" }',
+    "expect": "expect REWARD.TERM == [1, 0]",
+}
+"""What a statement with a word of its own looks like."""
+
+
+def _report_nameless(statement: Assign, problems: Problems) -> None:
+    word = statement.path[0]
+    shape = _SHAPES.get(word.text, f"{word.text} …")
+    is_named = word.text in ("assistant", "field", "split", "scenario", "stage", "variant")
+    problems.error(
+        "missing-key",
+        word.span,
+        f"A name follows `{word.text}`." if is_named else f"`{word.text}` is no setting with `=`.",
+        hint=f"as in `{shape}`",
+    )
 
 
 def _list_unknown(block: Block, form: Form) -> list[str]:

@@ -39,6 +39,7 @@ def check_model(context: Context, decl: Decl) -> CheckedModel | None:
             "type-mismatch",
             head.span,
             'A model is openai("…"), hf("…"), scratch { … } or plugin("…").',
+            hint='as openai("gpt-4o"), hf("Qwen/Qwen2.5-7B-Instruct"), scratch { layers = 2; … }',
         )
         return None
     if kind not in MODEL_ARGUMENTS:
@@ -95,7 +96,10 @@ def _read_arguments(context: Context, kind: str, head: Expr) -> tuple[Values, Va
             continue
         if isinstance(constant.value, Env) or constant.unit is not None:
             context.problems.error(
-                "type-mismatch", argument.span, f"`{name}` is a plain value: text, number, bool or list."
+                "type-mismatch",
+                argument.span,
+                f"`{name}` is a plain value: text, number, bool or list.",
+                hint='as 0.1, "text", true or [1, 2]',
             )
             continue
         options[name] = constant.value
@@ -168,6 +172,7 @@ def _verify_shape(context: Context, values: Values, assigns: Mapping[str, Assign
             "invalid-value",
             assigns["width"].value.span,
             f"`width` must be a multiple of twice `heads` ({2 * heads}), so that every head has an even size; this is {width}.",
+            hint=f"write {max(1, width // (2 * heads)) * 2 * heads}",
         )
 
 

@@ -72,5 +72,10 @@ def _find_text(context: Context, expr: Expr) -> Text | None:
         value = context.get_decl(key).value
         if isinstance(value, Text):
             return value
-    context.problems.error("type-mismatch", expr.span, "A template is a string, or a const that is a string.")
+    context.problems.error(
+        "type-mismatch",
+        expr.span,
+        "A template is a string, or a const that is a string.",
+        hint='write "…", or """…""" over several lines',
+    )
     return None

@@ -9,7 +9,7 @@ from exgrpo_artifact.record import replace
 from exgrpo_compiler.ast import Assign, Call, Decl, Expr, Ref
 from exgrpo_compiler.builtins import Setting
 from exgrpo_compiler.check.arguments import bind_arguments
-from exgrpo_compiler.check.constants import read_constant, read_number, read_range
+from exgrpo_compiler.check.constants import MAX_CHAIN, read_constant, read_number, read_range
 from exgrpo_compiler.check.context import Context
 from exgrpo_compiler.check.expressions import check_expression
 from exgrpo_compiler.check.forms import sort_statements
@@ -85,6 +85,14 @@ class _Terms:
                 labels=labels if len(circle) > 1 else (),
             )
             return None
+        if len(self.trail) >= MAX_CHAIN and name not in self.checked:
+            self.context.problems.error(
+                "too-deep",
+                span,
+                f"This is the end of a chain of more than {MAX_CHAIN} terms that each need the next.",
+                hint="write one of them without the others",
+            )
+            return None
         value = self.check(name)
         if value is None:
             return None
@@ -97,6 +105,7 @@ class _Terms:
             "type-mismatch",
             self.assigns[name].value.span,
             f"A term is a number; `{name}` is {name_type(value.type)}.",
+            hint="score it: matches(…), contains(…), words(…), judge.score(…)",
         )
         return False
 

@@ -27,7 +27,12 @@ def check_rule(context: Context, decl: Decl) -> CheckedRule | None:
     instruction = block.get("instruction")
     text = read_text(context, instruction.value, "`instruction`") if instruction else None
     if instruction and text is not None and not text.strip():
-        context.problems.error("invalid-value", instruction.value.span, "The instruction is empty.")
+        context.problems.error(
+            "invalid-value",
+            instruction.value.span,
+            "The instruction is empty.",
+            hint="tell the teacher what to ask about a question",
+        )
     condition = block.get("applies_when")
     applies_when = _check_condition(context, condition.value, params) if condition else None
     reveals = block.get("reveals")
@@ -114,5 +119,5 @@ def read_text(context: Context, expr: Expr, what: str) -> str | None:
         return None
     if isinstance(constant.value, str):
         return constant.value
-    context.problems.error("type-mismatch", expr.span, f"{what} is a text.")
+    context.problems.error("type-mismatch", expr.span, f"{what} is a text.", hint='write "…"')
     return None

@@ -49,7 +49,7 @@ def _read_scenario(context: Context, expr: Expr) -> tuple[Key, CheckedDialogue, 
         context.problems.error(
             "type-mismatch",
             expr.span,
-            "`evaluate` takes a scenario of a dialogue: lesson.plain.",
+            "`evaluate` takes a scenario of a dialogue.",
             hint=_list_parts(context, expr, "dialogue") or "write `NAME_OF_A_DIALOGUE.NAME_OF_A_SCENARIO`",
         )
         return None
@@ -71,7 +71,7 @@ def _read_on(context: Context, expr: Expr, about: Key | None) -> tuple[Key, str]
         context.problems.error(
             "type-mismatch",
             expr.span,
-            "`on` is a split of a dataset: rows.test.",
+            "`on` is a split of a dataset.",
             hint=hint or "write `NAME_OF_A_DATASET.NAME_OF_A_SPLIT`",
         )
         return None
@@ -92,6 +92,8 @@ def _list_parts(context: Context, expr: Expr, kind: str) -> str | None:
         return None
     checked = context.known.get(target)
     if kind == "dialogue" and isinstance(checked, CheckedDialogue):
+        if not checked.scenarios:
+            return f"`{expr.name}` has none: declare `scenario plain = first(0)` in it, and write `{expr.name}.plain`"
         return list_names([f"{expr.name}.{name}" for name in checked.scenarios], "name a scenario of it:")
     if kind == "dataset" and isinstance(checked, CheckedDataset):
         return list_names([f"{expr.name}.{name}" for name in checked.splits], "name a split of it:")

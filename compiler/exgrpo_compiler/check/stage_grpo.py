@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from exgrpo_compiler.ast import Expr, Record
+from exgrpo_compiler.ast import Expr, Number, Record
 from exgrpo_compiler.builtins import STAGES
 from exgrpo_compiler.check.constants import read_setting
 from exgrpo_compiler.check.context import Context, find_declaration
@@ -82,6 +82,18 @@ def _read_counts(
     context: Context, expr: Expr, name: str, key: Key, dialogue: CheckedDialogue
 ) -> dict[str, int] | None:
     """Scenario -> number of rollouts, or None where a number is wrong (and reported)."""
+    if not isinstance(expr, Record):
+        number = f"{expr.value:g}" if isinstance(expr, Number) and expr.is_int else "4"
+        shown = ", ".join(f"{scenario}: {number}" for scenario in list(dialogue.scenarios)[:2])
+        context.problems.error(
+            "type-mismatch",
+            expr.span,
+            f"`{name}` says how many rollouts of each scenario are sampled.",
+            hint=f"write {name}: {{ {shown} }}"
+            if shown
+            else f"declare a scenario in the dialogue, as `scenario plain = first(0)`; then {name}: {{ plain: {number} }}",
+        )
+        return None
     entries: Any = read_setting(context, expr, STAGES["grpo"][name])
     if entries is None:
         return None
@@ -105,6 +117,8 @@ def _verify_group(
             "invalid-value",
             expr.span,
             "A group needs at least two rollouts: advantages are differences inside it.",
+            hint="as group: { "
+            + f"{next(iter(group), None) or next(iter(dialogue.scenarios), 'full')}: 4 }}",
         )
     for scenario in group:
         cut = dialogue.scenarios[scenario]

@@ -97,6 +97,15 @@ def verify_scenario(context: Context, entry: Entry, key: Key, dialogue: CheckedD
     name = entry.key.text
     if name in dialogue.scenarios:
         return True
+    if not dialogue.scenarios:
+        context.problems.error(
+            "unknown-scenario",
+            entry.key.span,
+            f"Dialogue `{key.name}` has no scenario `{name}`, and no other.",
+            labels=(Label(context.get_decl(key).name.span, "declared here"),),
+            hint=f"declare it in the dialogue: `scenario {name} = first(0)`, the question alone; or `= all`",
+        )
+        return False
     context.problems.unknown(
         "unknown-scenario",
         entry.key.span,

@@ -32,7 +32,7 @@ _PLAIN = frozenset({str, int, float, bool, type(None), Source, Span, Name})
 _SUSPECT = re.compile(r"\{\{|@|[?&]\w|\\u")
 """What a declaration's text has where one of its strings may be wrong."""
 _CREDENTIAL_URL = re.compile(
-    r"[a-z][a-z0-9+.-]*://[^/\s@]*@|[?&](api_?key|key|token|access_token|secret|password)=[^&\s]",
+    r"://[^/\s@]*@|[?&](api_?key|key|token|access_token|secret|password)=[^&\s]",
     re.IGNORECASE,
 )
 
@@ -80,19 +80,29 @@ def check_strings(decl: Decl, problems: Problems, *, is_template_const: bool = F
             )
         credential = _CREDENTIAL_URL.search(text.value)
         if credential:
+            start = credential.start()
+            if text.value[start] == ":":
+                start = _find_scheme(text.value, start)
             problems.error(
                 "secret-in-spec",
-                make_span(text, credential.start(), credential.end() - credential.start()),
+                make_span(text, start, credential.end() - start),
                 "This URL holds a credential, which must not stand in a spec.",
                 hint='name an environment variable: base_url: env("TEACHER_BASE_URL")',
             )
+
+
+def _find_scheme(text: str, end: int) -> int:
+    """Where the word before `://` begins."""
+    while end > 0 and (text[end - 1].isalnum() or text[end - 1] in "+.-"):
+        end -= 1
+    return end
 
 
 def _is_template_path(assign: Assign, template_key: str) -> bool:
     """Whether a template stands at the left of `=`; in a variant, a path such as `ask.prompt` leads to one."""
     if len(assign.path) > 1:
         return assign.path[-1].text in _TEMPLATE_KEYS.values()
-    return assign.path[0].text == template_key
+    return assign.path[0].text in (template_key, "assistant")  # a turn that lacks its name
 
 
 def _find_texts(root: Record, template_key: str) -> Iterator[tuple[Text, bool]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exgrpo_compiler.ast import Decl, DropStmt, GroupBlock, ListExpr, Name
+from exgrpo_compiler.ast import Decl, DropStmt, GroupBlock, ListExpr, Name, Number
 from exgrpo_compiler.check.constants import read_constant
 from exgrpo_compiler.check.context import Context, find_name
 from exgrpo_compiler.check.forms import report_double, sort_statements
@@ -25,13 +25,17 @@ def check_study(context: Context, decl: Decl) -> None:
         is_seeds = (
             isinstance(seeds.value, ListExpr) and constant is not None and isinstance(constant.value, list)
         )
+        text = seeds.value.span.source.text[seeds.value.span.start : seeds.value.span.end]
         if constant is not None and not (
             is_seeds
             and isinstance(constant.value, list)
             and all(isinstance(item, int) and not isinstance(item, bool) for item in constant.value)
         ):
             context.problems.error(
-                "type-mismatch", seeds.value.span, "`seeds` is a list of whole numbers: [1, 2, 3]."
+                "type-mismatch",
+                seeds.value.span,
+                "`seeds` is a list of whole numbers: [1, 2, 3].",
+                hint=f"write [{text}]" if isinstance(seeds.value, Number) else "as [1, 2, 3]",
             )
     first: dict[str, Name] = {}
     for statement in block.others:

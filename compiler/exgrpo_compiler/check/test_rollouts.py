@@ -33,7 +33,10 @@ def check_item(
     given: dict[str, Any] = {}
     if expr is not None and (not isinstance(expr, Record) or expr.tag is not None):
         context.problems.error(
-            "type-mismatch", expr.span, '`item` is a record of the row\'s fields: { question: "…" }.'
+            "type-mismatch",
+            expr.span,
+            '`item` is a record of the row\'s fields: { question: "…" }.',
+            hint='write { FIELD: "…" }',
         )
         return None
     for entry in _take_entries(context, expr.entries if isinstance(expr, Record) else ()):
@@ -69,7 +72,10 @@ def check_group(
     items = expr.items if isinstance(expr, ListExpr) else ()
     if not items:
         context.problems.error(
-            "type-mismatch", expr.span, '`group` is a list of rollouts: [full { final: "…" }].'
+            "type-mismatch",
+            expr.span,
+            '`group` is a list of rollouts: [full { final: "…" }].',
+            hint='as [full { final: "…" }]',
         )
         return None
     reader = _Reader(context, dialogue, rewards)
@@ -98,7 +104,10 @@ class _Reader:
         problems, before = self.context.problems, len(self.context.problems)
         if not isinstance(expr, Record) or not isinstance(expr.tag, Ref):
             problems.error(
-                "type-mismatch", expr.span, 'A rollout is its scenario and turns: full { final: "…" }.'
+                "type-mismatch",
+                expr.span,
+                'A rollout is its scenario and turns: full { final: "…" }.',
+                hint='as full { final: "…" }',
             )
             return None
         if expr.tag.name not in self.dialogue.scenarios:

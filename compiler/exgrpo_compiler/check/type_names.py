@@ -54,7 +54,10 @@ def _read_choice(context: Context, type_: TypeExpr) -> Type | None:
     options = [argument.value.value for argument in type_.arguments if isinstance(argument.value, Text)]
     if len(options) < len(type_.arguments) or len(options) < 2:
         context.problems.error(
-            "type-mismatch", type_.span, 'A choice lists at least two texts: choice("A", "B").'
+            "type-mismatch",
+            type_.span,
+            'A choice lists at least two texts: choice("A", "B").',
+            hint='as choice("A", "B")',
         )
         return None
     if len(set(options)) < len(options):
