@@ -36,9 +36,10 @@ def _report_declarations(
     module: Module, needed: set[str], named: Mapping[str, set[str]]
 ) -> Iterable[Diagnostic]:
     idle = [decl for decl in module.spec.decls if decl.kind not in ROOTS and decl.name.text not in needed]
+    used_by_idle = {name for other in idle for name in named[other.name.text] if name != other.name.text}
     for decl in idle:
         name = decl.name.text
-        if any(name in named[other.name.text] for other in idle if other is not decl):
+        if name in used_by_idle:
             continue  # it goes with what uses it
         if decl.kind == "rule":
             yield _make_rule_warning(name, decl.name.span)
