@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Literal, cast
 
 from exgrpo_artifact.manifest import AnswerKind, AnswerSpec, FieldType
@@ -155,4 +156,51 @@ def _read_regex(
         place = Span(pattern.span.source, start, end) if start < end else pattern.span
         context.problems.error("bad-regex", place, error.message, hint=error.hint)
         return None
+    if type_ is not None and type_.kind == "choice" and not _can_take(pattern.value, type_.options):
+        context.problems.error(
+            "type-mismatch",
+            pattern.span,
+            "What this pattern takes is never one of the options of the answer's type.",
+            hint="let its group match the options: "
+            + ", ".join(f"`{option}`" for option in type_.options[:6]),
+        )
+        return None
     return AnswerSpec(kind="regex", pattern=pattern.value, which=which, type=type_)
+
+
+_GROUP = re.compile(r"(?:[^\\\[(]|\\.|\[\^?\]?(?:[^\]\\]|\\.)*\]|\(\?)*\((?!\?)")
+"""What stands before a pattern's group, and its bracket."""
+
+
+def _can_take(pattern: str, options: Sequence[str]) -> bool:
+    """Whether the group of the pattern, alone, matches any of the options as a whole, in any case."""
+    from exgrpo_artifact.regex import compile_regex
+    from exgrpo_artifact.regex_syntax import RegexError
+
+    start = _GROUP.match(pattern)
+    inner = pattern
+    if start is not None:
+        ends = [index for index in range(start.end(), len(pattern)) if pattern[index] == ")"]
+        inner = next(
+            (pattern[start.end() : end] for end in ends if _is_pattern(pattern[start.end() : end])), ""
+        )
+    try:
+        regex = compile_regex(inner)
+    except RegexError:
+        return True  # not a pattern by itself: nothing is known
+    for option in options:
+        for text in {option, option.lower(), option.upper()}:
+            match = regex.find_first(text)
+            if match is not None and (match.start, match.end) == (0, len(text)):
+                return True
+    return False
+
+
+def _is_pattern(text: str) -> bool:
+    from exgrpo_artifact.regex_syntax import RegexError, parse_extractor
+
+    try:
+        parse_extractor(text)
+    except RegexError:
+        return False
+    return True

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from exgrpo_artifact.manifest import AnswerSpec
 from exgrpo_compiler.ast import Argument, Attribute, Expr, Ref
 from exgrpo_compiler.builtins import ASKABLE
+from exgrpo_compiler.check.answer_fits import verify_answer_fits
 from exgrpo_compiler.check.answers import get_answer_for, read_answer_expression
 from exgrpo_compiler.check.arguments import bind_arguments
 from exgrpo_compiler.check.context import Context, find_declaration
 from exgrpo_compiler.check.expressions import check_expression, combine_levels, verify_type
 from exgrpo_compiler.check.scope import RolloutName, Scope
-from exgrpo_compiler.ir import STUDENT, AnswerOf, CheckedModel, StudentRole, Typed
+from exgrpo_compiler.ir import STUDENT, AnswerOf, CheckedExchange, CheckedModel, StudentRole, Typed
 from exgrpo_compiler.program import Key
 from exgrpo_compiler.source import Span
 from exgrpo_compiler.value_types import BOOL, INT, NUMBER, TEXT, list_of
@@ -52,7 +52,8 @@ def check_outcome(scope: Scope, name: str, arguments: tuple[Argument, ...], span
     turn = check_expression(scope, turn_expr)
     if turn is None or not verify_type(scope, turn, TEXT, f"`turn` of `{name}`"):
         return None
-    declared = _get_turn_answer(scope, turn_expr)
+    exchange = _get_exchange(scope, turn_expr)
+    declared = exchange.answer if exchange is not None else None
     if name == "format":
         answer = (
             read_answer_expression(scope.context, bound["answer"].value) if "answer" in bound else declared
@@ -74,18 +75,19 @@ def check_outcome(scope: Scope, name: str, arguments: tuple[Argument, ...], span
     if gold.type.kind in ("list", "record"):
         verify_type(scope, gold, TEXT, "`gold` of `matches`")
         return None
+    if declared and exchange and not verify_answer_fits(scope, turn_expr, exchange, declared, gold):
+        return None
     params = {"fn": name, "answer": declared or get_answer_for(gold.type)}
     return Typed("call", (turn, gold), params, NUMBER, combine_levels(turn, gold), span)
 
 
-def _get_turn_answer(scope: Scope, expr: Expr) -> AnswerSpec | None:
+def _get_exchange(scope: Scope, expr: Expr) -> CheckedExchange | None:
     if not isinstance(expr, Attribute) or not isinstance(expr.value, Ref):
         return None
     meaning = scope.names.get(expr.value.name)
     if not isinstance(meaning, RolloutName):
         return None
-    exchange = meaning.dialogue.get_exchange(expr.name.text)
-    return exchange.answer if exchange is not None else None
+    return meaning.dialogue.get_exchange(expr.name.text)
 
 
 def check_filter_call(scope: Scope, name: str, arguments: tuple[Argument, ...], span: Span) -> Typed | None:
