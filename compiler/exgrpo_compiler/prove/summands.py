@@ -24,6 +24,10 @@ class Part(NamedTuple):
     divisors: tuple[str, ...] = ()
 
 
+MAX_PARTS = 64
+"""A total of more parts is looked at as it is written and no finer: terms that use each other twice have exponentially many."""
+
+
 def split_part(part: Part, nodes: Mapping[str, Node]) -> tuple[Part, ...]:
     """The parts that it is the sum of; empty where it is no sum."""
     node = nodes[part.node]
@@ -55,9 +59,16 @@ def _change(part: Part, node: str, **changes: Any) -> Part:
 
 def _is_sum(node: Node, nodes: Mapping[str, Node]) -> bool:
     """Whether there is a sum in it that a factor can be multiplied into."""
-    if node.op in ("add", "sub", "if"):
-        return True
-    return node.op in ("neg", "div", "mul") and any(_is_sum(nodes[arg], nodes) for arg in node.args)
+    seen: set[str] = set()
+    waiting = [node]
+    while waiting:
+        one = waiting.pop()
+        if one.op in ("add", "sub", "if"):
+            return True
+        if one.op in ("neg", "div", "mul"):
+            waiting += [nodes[arg] for arg in one.args if arg not in seen]
+            seen.update(one.args)
+    return False
 
 
 def iterate_parts(root: Part, nodes: Mapping[str, Node]) -> Iterator[tuple[Part, ...]]:
@@ -65,7 +76,7 @@ def iterate_parts(root: Part, nodes: Mapping[str, Node]) -> Iterator[tuple[Part,
     parts: tuple[Part, ...] = (root,)
     while True:
         finer = tuple(child for part in parts for child in (split_part(part, nodes) or (part,)))
-        if finer == parts:
+        if finer == parts or len(finer) > MAX_PARTS:
             return
         parts = finer
         yield parts
