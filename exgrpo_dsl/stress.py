@@ -143,7 +143,12 @@ def render_stress(stress: Stress, top: int) -> list[tuple[str, bool]]:
         if stress.is_hackable
         else f"{stress.reward} pays no junk what it pays an honest right answer"
     )
-    return [*lines, (verdict, stress.is_hackable)]
+    lines.append((verdict, stress.is_hackable))
+    if stress.is_idle:
+        lines.append(
+            (f"{stress.reward} never pays an honest right answer more than an honest wrong one", True)
+        )
+    return lines
 
 
 def _quote(text: str) -> str:

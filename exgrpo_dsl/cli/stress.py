@@ -43,4 +43,4 @@ def stress(spec: Path, rows: Path | None, top: int, format_: str, overrides: tup
         for one in stressed.rewards:
             for line, is_hack in render_stress(one, top):
                 click.echo(click.style(line, fg="red") if color and is_hack else line)
-    return 1 if any(one.is_hackable for one in stressed.rewards) else 0
+    return 1 if any(one.is_hackable or one.is_idle for one in stressed.rewards) else 0

@@ -208,6 +208,32 @@ def test_stress_takes_rows_of_the_dataset(tmp_path: Path) -> None:
     assert shown["paid"][0]["right"] == 1
 
 
+def test_a_wrong_answer_is_wrong_though_rows_share_theirs(tmp_path: Path) -> None:
+    rows = [{"question": f"What is {4 - n} + {n}?", "options": "", "gold": 4} for n in range(4)]
+    path, data = tmp_path / "spec.exg", tmp_path / "rows.jsonl"
+    path.write_text(write_spec(OUTCOME), "utf-8")
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    result = call_exgrpo("stress", path, "--rows", data, "--format", "json", cwd=tmp_path)
+    (shown,) = json.loads(result.out)
+    assert shown["paid"][0]["right"] == 1
+    assert shown["paid"][0]["wrong"] == 0
+
+
+def test_stress_exits_1_where_a_right_answer_earns_no_more_than_a_wrong_one(tmp_path: Path) -> None:
+    path = tmp_path / "spec.exg"
+    path.write_text(write_spec('total = contains(d.final, "no such words")'), "utf-8")
+    result = call_exgrpo("stress", path, cwd=tmp_path)
+    assert result.code == 1
+    assert "never pays an honest right answer more" in result.out
+
+
+def test_the_question_said_back_is_named_as_that() -> None:
+    spec = write_spec("total = contains(d.final, item.question)")
+    (case,) = find_cases(spec).rewards
+    (found,) = prove_hackable(case)
+    assert found.message.startswith("A completion that repeats the question earns 1")
+
+
 def test_stress_of_a_wrong_spec_or_of_no_reward_says_so(tmp_path: Path) -> None:
     path = tmp_path / "spec.exg"
     path.write_text("exg 1\nconst a = b\n", "utf-8")

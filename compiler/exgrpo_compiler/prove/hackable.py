@@ -15,7 +15,7 @@ from exgrpo_artifact.record import Record, replace
 from exgrpo_compiler.diagnostics import Diagnostic, Label
 from exgrpo_compiler.ir import CheckedDataset, CheckedDialogue
 from exgrpo_compiler.prove.atoms import Anatomy
-from exgrpo_compiler.prove.attacks import Attack, list_attacks, repeat_question
+from exgrpo_compiler.prove.attacks import ECHO, Attack, list_attacks, repeat_question
 from exgrpo_compiler.prove.case import RewardCase
 from exgrpo_compiler.prove.memo import Keyed, remember
 from exgrpo_compiler.prove.model import FAILED, Kind
@@ -219,7 +219,7 @@ def _get_arena(bench: Bench, at: int) -> Arena:
 
 def _identify(attack: Attack) -> str:
     """The echo of a question differs from row to row and is one attack all the same."""
-    return attack.family if attack.family == "the question repeated" else attack.text
+    return attack.family if attack.family == ECHO else attack.text
 
 
 @remember
@@ -254,6 +254,8 @@ def prove_hackable(case: RewardCase) -> Iterable[Diagnostic]:
 def _name_attack(attack: Attack) -> str:
     if not attack.text.strip():
         return "A completion that says nothing"
+    if attack.family == ECHO:
+        return "A completion that repeats the question"
     return f"The completion {show_text(attack.text)} ({attack.family})"
 
 

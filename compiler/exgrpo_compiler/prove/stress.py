@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+from exgrpo_artifact.answers import same_answer
+from exgrpo_artifact.manifest import AnswerSpec
 from exgrpo_artifact.record import Record
 from exgrpo_compiler.prove.attacks import Attack, list_attacks, repeat_question
 from exgrpo_compiler.prove.case import RewardCase
@@ -44,6 +47,11 @@ class Stress(Record):
         """Whether some junk earns at least what an honest right answer earns."""
         return any(one.is_hack for one in self.paid)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether an honest right answer never earns more than an honest wrong one."""
+        return bool(self.paid) and all(one.right <= one.wrong for one in self.paid)
+
 
 def stress_reward(case: RewardCase, rows: Sequence[Row] = ()) -> Stress:
     """The reward under the large corpus.
@@ -58,9 +66,9 @@ def stress_reward(case: RewardCase, rows: Sequence[Row] = ()) -> Stress:
         given += make_rows(bench.dataset, bench.golds, MIN_ROWS + 1)
     attacks = list_attacks(bench.dialogue, bench.dataset, bench.golds, is_large=True)
     scores: dict[tuple[str, str], list[Score]] = {}
-    for at, row in enumerate(given):
+    for row in given:
         echo = repeat_question(bench.dataset, row)
-        for score in _score_row(bench, row, given[(at + 1) % len(given)], (*attacks, echo)):
+        for score in _score_row(bench, row, _find_other(bench, row, given), (*attacks, echo)):
             text = "(the question)" if score.attack is echo else score.attack.text
             scores.setdefault((text, score.scenario), []).append(score)
     best: dict[str, Paid] = {}
@@ -70,6 +78,24 @@ def stress_reward(case: RewardCase, rows: Sequence[Row] = ()) -> Stress:
             best[text] = paid
     ordered = _mix_families(sorted(best.values(), key=_rank))
     return Stress(case.key.name, len(given), len(attacks) + 1, ordered)
+
+
+def _find_other(bench: Bench, row: Row, rows: Sequence[Row]) -> Row:
+    """A row whose answers are wrong for this one; a made-up one where all given ones have the same."""
+
+    def differs(other: Row) -> bool:
+        return all(_differ(other.get(gold.field), row.get(gold.field), gold.answer) for gold in bench.golds)
+
+    made = make_rows(bench.dataset, bench.golds)
+    start = next((at for at, one in enumerate(rows) if one is row), 0)
+    others = [*rows[start + 1 :], *rows[:start], *made]
+    return next((one for one in others if differs(one)), others[0])
+
+
+def _differ(one: Any, other: Any, answer: AnswerSpec) -> bool:
+    if one is None or other is None or str(one).strip() == str(other).strip():
+        return False
+    return answer.kind == "math.boxed" or not same_answer(one, other, answer)
 
 
 def _score_row(bench: Bench, row: Row, other: Row, attacks: Sequence[Attack]) -> Sequence[Score]:

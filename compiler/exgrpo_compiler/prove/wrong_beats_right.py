@@ -157,9 +157,10 @@ def prove_wrong_beats_right(training: TrainCase) -> Iterable[Diagnostic]:
     yield Diagnostic(
         "wrong-beats-right",
         "error" if is_certain else "warning",
-        f"Every wrong answer earns at least {_describe(found.wrong[0])}, and no right one more than {_describe(found.right[1])}."
+        f"Every wrong answer earns at least {format_figure(found.wrong[0])}, "
+        f"and no right one more than {format_figure(found.right[1])}."
         if is_certain
-        else f"A wrong answer can earn {_describe(found.wrong[1])}, and a right one as little as {_describe(found.right[0])}.",
+        else f"A wrong answer can earn {_describe_most(found.wrong[1])}, and a right one {_describe_least(found.right[0])}.",
         case.term_spans[case.graph.result],
         tuple(
             Label(case.term_spans[name], f"from {format_figure(low)} to {format_figure(high)}")
@@ -169,12 +170,12 @@ def prove_wrong_beats_right(training: TrainCase) -> Iterable[Diagnostic]:
     )
 
 
-def _describe(value: float) -> str:
-    return (
-        format_figure(value)
-        if math.isfinite(value)
-        else ("without limit" if value > 0 else "below any number")
-    )
+def _describe_most(value: float) -> str:
+    return format_figure(value) if math.isfinite(value) else "any amount"
+
+
+def _describe_least(value: float) -> str:
+    return f"as little as {format_figure(value)}" if math.isfinite(value) else "can earn less than any number"
 
 
 def _suggest_cure(training: TrainCase, found: Overlap) -> str:
