@@ -67,6 +67,7 @@ GENERAL_HINTS: Final[Mapping[str, str]] = {
     "shadowed-name": "give one of the two another name",
     "silence-without-reason": "write `// allow: ID -- reason`",
     "silenced-error": "mend the error and remove the silence",
+    "single-braces": "a template prints a value with two braces: {{ item.question }}",
     "statement-word": "choose another name, or write the value that is missing here",
     "syntax-error": "statements are `name = value`, entries of a record `name: value`; docs/language.md shows every form",
     "template-construct": "templates have `{{ }}`, `{% if %}`, `{% for %}` and filters, and nothing else of Jinja",

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import islice
 
 from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix, Label, find_closest, suggest_name
 from exgrpo_compiler.source import Span
 
+MOST_LISTED = 1000
+"""Known names that are looked at for a list of the first few different ones."""
+MOST_SUGGESTED = 100
+"""Unknown names that are compared with the known ones: a file with more of them is not mended name by name."""
 LEAST_SAFE = 4
 """Characters of a name from which on a single slip tells what was meant: `p1` and `p2` are one apart."""
 
@@ -17,6 +22,7 @@ class Problems:
     def __init__(self) -> None:
         self._found: dict[tuple[str, str, int, str], Diagnostic] = {}
         self._num_errors = 0
+        self._num_unknown = 0
 
     def error(
         self,
@@ -46,6 +52,11 @@ class Problems:
 
     def unknown(self, id_: str, span: Span, message: str, name: str, known: Iterable[str], what: str) -> None:
         """Adds an error about a name that is not there; the hint is the closest known name, or the list of them."""
+        known = tuple(known)
+        self._num_unknown += 1
+        if self._num_unknown > MOST_SUGGESTED:
+            self.error(id_, span, message, hint=list_names(known, what))
+            return
         hint = suggest_name(name, known) or list_names(known, what)
         self.error(id_, span, message, hint=hint, fix=suggest_fix(span, name, known))
 
@@ -116,7 +127,7 @@ def list_names(known: Iterable[str], what: str, *, limit: int = 12) -> str | Non
     >>> list_names(["b", "a"], "its fields are")
     'its fields are `b`, `a`'
     """
-    names = list(dict.fromkeys(known))
+    names = list(islice(dict.fromkeys(islice(known, MOST_LISTED)), limit + 1))
     if not names:
         return None
     shown = ", ".join(f"`{name}`" for name in names[:limit])

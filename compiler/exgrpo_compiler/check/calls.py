@@ -44,7 +44,7 @@ def check_call(scope: Scope, expr: Call | Pipe) -> Typed | None:
         scope.context.problems.error(
             "type-mismatch",
             part.span,
-            f"Only an aggregate takes `where` and `else`; `{name}` is a function of one value.",
+            f"Only an aggregate takes `where` and `else`; `{name}` is a plain function.",
             hint=f"write mean({name}(…) where …); the aggregates are {_AGGREGATE_NAMES}",
         )
         return None

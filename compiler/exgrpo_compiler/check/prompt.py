@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from exgrpo_compiler.ast import Attribute, Expr, Ref, Text
 from exgrpo_compiler.check.context import Context, find_declaration
+from exgrpo_compiler.diagnostics import Edit, Fix
 from exgrpo_compiler.ir import Template, TemplateClearance, TemplateRead, TemplateStep
 from exgrpo_compiler.template.findings import Analysis, Read
 from exgrpo_compiler.template.words import make_span
@@ -36,10 +38,35 @@ def check_prompt(
         return None
     if used is not None:
         used |= analysis.used
+    _warn_single_braces(context, text, names, used)
     aliases = aliases or {}
     renamed = {name: given for name, given in aliases.items() if name != given and name in analysis.used}
     prefix = "".join(f"{{% set {name} = {given} %}}" for name, given in sorted(renamed.items()))
     return _build_template(text, prefix, analysis, aliases)
+
+
+_SINGLE = re.compile(r"(?<![{\w])\$?\{[ \t]*([^\W\d]\w*)\.([^\W\d]\w*)[ \t]*\}(?!\})")
+"""`{ item.question }` and `${item.question}`, as other languages put a value into a text."""
+
+
+def _warn_single_braces(
+    context: Context, text: Text, names: Mapping[str, Type], used: set[str] | None
+) -> None:
+    for match in _SINGLE.finditer(text.value):
+        type_ = names.get(match[1])
+        if type_ is None or type_.get_field(match[2]) is None:
+            continue  # a text about something else
+        span = make_span(text, match.start(), len(match[0]))
+        fixed = f"{{{{ {match[1]}.{match[2]} }}}}"
+        context.problems.warning(
+            "single-braces",
+            span,
+            f"Single braces print nothing: `{match[0]}` stands in the text as it is.",
+            hint=f"write {fixed}",
+            fix=Fix(f"write {fixed}", (Edit(span, fixed),)),
+        )
+        if used is not None:
+            used.add(match[1])  # it was meant to be read
 
 
 def _build_template(text: Text, prefix: str, analysis: Analysis, aliases: Mapping[str, str]) -> Template:

@@ -42,6 +42,7 @@ class _Terms:
         self.names = names
         self.notes = notes
         self.checked: dict[str, Typed | None] = {}
+        self.term_names = tuple(assigns)
         self.trail: list[str] = []
         self.circled: set[str] = set()
         """Terms of the circles that were reported: one slip closes several circles at once."""
@@ -55,7 +56,7 @@ class _Terms:
                 "reward",
                 self.names,
                 find_term=self.find,
-                term_names=tuple(self.assigns),
+                term_names=self.term_names,
                 notes=self.notes,
             )
             value = check_expression(scope, self.assigns[name].value)
