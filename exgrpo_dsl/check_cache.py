@@ -25,6 +25,8 @@ SAMPLE = 32
 """Of so many runs that only serve stored results, one computes one of them again."""
 
 VERSION = 1
+HASH_SIZE = 64
+"""Bytes of the hash that stands before the content: what was damaged on the disk is not read."""
 
 Stored = tuple[tuple[object, ...], tuple[object, ...], tuple[str, ...]]
 """A result as plain values: diagnostics, their sources, notes; see `exgrpo_dsl.checking`."""
@@ -74,7 +76,8 @@ class CheckCache:
         try:
             os.makedirs(os.path.dirname(self._path), exist_ok=True)
             with open(part, "wb") as file:
-                file.write(marshal.dumps((VERSION, self._fingerprint, self._entries)))
+                content = marshal.dumps((VERSION, self._fingerprint, self._entries))
+                file.write(hash_bytes(content).encode() + content)
             os.replace(part, self._path)
         except OSError:
             return
@@ -132,9 +135,26 @@ def _find_package(name: str) -> str:
 def _read_entries(path: str, fingerprint: str) -> dict[str, tuple[Closure, Stored]]:
     try:
         with open(path, "rb") as file:
-            version, made_by, entries = marshal.loads(file.read())
-    except (OSError, ValueError, EOFError, TypeError):
+            raw = file.read()
+        if hash_bytes(raw[HASH_SIZE:]).encode() != raw[:HASH_SIZE]:
+            return {}
+        version, made_by, entries = marshal.loads(raw[HASH_SIZE:])
+    except (OSError, ValueError, EOFError, TypeError, MemoryError):
         return {}
     if (version, made_by) != (VERSION, fingerprint) or not isinstance(entries, dict):
         return {}
-    return entries
+    return entries if all(_is_entry(spec, entry) for spec, entry in entries.items()) else {}
+
+
+def _is_entry(spec: object, entry: object) -> bool:
+    """Whether an entry has the shape that `keep` gave it; what is in it is compared, and rendered, but never run."""
+    if not (isinstance(spec, str) and isinstance(entry, tuple) and len(entry) == 2):
+        return False
+    closure, stored = entry
+    return (
+        isinstance(closure, tuple)
+        and all(isinstance(one, tuple) and len(one) == 2 for one in closure)
+        and isinstance(stored, tuple)
+        and len(stored) == 3
+        and all(isinstance(part, tuple) for part in stored)
+    )

@@ -53,11 +53,10 @@ def check_spec(
     checked = check_program(program, terms_off, resolved.value)
     assert checked.value is not None
     secrets = check_secrets(checked.value, program)
-    variants = _check_variants(program, terms_off, resolved.value, checked.diagnostics)
     proved = prove_program(program, checked.value)
-    diagnostics = _merge(
-        resolved.diagnostics, changed.diagnostics, checked.diagnostics, secrets, variants, proved.diagnostics
-    )
+    own = _merge(checked.diagnostics, secrets, proved.diagnostics)
+    variants = _check_variants(program, terms_off, resolved.value, own)
+    diagnostics = _merge(resolved.diagnostics, changed.diagnostics, own, variants)
     specs = [module.spec for module in resolved.value.modules.values()]
     reported = apply_silences(specs, diagnostics, is_overridden=bool(overrides))
     return Outcome(CheckedSpec(checked.value, tuple(overrides), turned_off, proved.notes), reported)
@@ -75,7 +74,10 @@ def _check_variants(
     from exgrpo_compiler.check.variants import check_variants
 
     def check(variant: Program, off: frozenset[tuple[Key, str]]) -> tuple[Diagnostic, ...]:
-        return check_program(variant, terms_off | off, written).diagnostics
+        checked = check_program(variant, terms_off | off, written)
+        assert checked.value is not None
+        secrets = check_secrets(checked.value, variant)
+        return _merge(checked.diagnostics, secrets, prove_program(variant, checked.value).diagnostics)
 
     return check_variants(program, found, check)
 

@@ -111,9 +111,14 @@ def test_another_compiler_has_another_cache(specs: Path, monkeypatch: pytest.Mon
 def poison(cache_dir: Path) -> None:
     """Makes every stored result say that nothing is wrong."""
     (path,) = (cache_dir / "check").iterdir()
-    version, made_by, entries = marshal.loads(path.read_bytes())
+    version, made_by, entries = marshal.loads(path.read_bytes()[check_cache.HASH_SIZE :])
     entries = {spec: (closure, ((), (), ())) for spec, (closure, _) in entries.items()}
-    path.write_bytes(marshal.dumps((version, made_by, entries)))
+    write_cache(path, (version, made_by, entries))
+
+
+def write_cache(path: Path, content: object) -> None:
+    raw = marshal.dumps(content)
+    path.write_bytes(check_cache.hash_bytes(raw).encode() + raw)
 
 
 def test_a_stale_answer_is_refused_and_the_cache_emptied(specs: Path, tmp_path: Path) -> None:
@@ -153,6 +158,26 @@ def test_a_damaged_cache_is_no_cache(specs: Path, tmp_path: Path, damage: bytes)
     (path,) = (tmp_path / "cache" / "check").iterdir()
     path.write_bytes(damage)
     assert check("a.exg") == []
+
+
+@pytest.mark.parametrize(
+    "entries", [{"a.exg": 5}, {"a.exg": ((), 5)}, {5: ((), ((), (), ()))}, {"a.exg": (("x",), ((), (), ()))}, []]
+)
+def test_entries_of_another_shape_are_no_cache(specs: Path, tmp_path: Path, entries: object) -> None:
+    check("a.exg")
+    (path,) = (tmp_path / "cache" / "check").iterdir()
+    write_cache(path, (check_cache.VERSION, check_cache.compute_fingerprint(), entries))
+    assert check("a.exg") == []
+
+
+def test_a_flipped_byte_is_no_cache(specs: Path, tmp_path: Path) -> None:
+    (specs / "a.exg").write_text(SPEC.replace("what_if", "what_of"))
+    first = check("a.exg")
+    (path,) = (tmp_path / "cache" / "check").iterdir()
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 7):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x41]) + whole[place + 1 :])
+        assert check("a.exg") == first
 
 
 def test_a_cache_that_cannot_be_written_is_no_cache(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ def check_study(context: Context, decl: Decl) -> None:
         is_seeds = (
             isinstance(seeds.value, ListExpr) and constant is not None and isinstance(constant.value, list)
         )
+        given = constant.value if constant is not None and isinstance(constant.value, list) else []
         text = seeds.value.span.source.text[seeds.value.span.start : seeds.value.span.end]
         if constant is not None and not (
             is_seeds
@@ -36,6 +37,13 @@ def check_study(context: Context, decl: Decl) -> None:
                 seeds.value.span,
                 "`seeds` is a list of whole numbers: [1, 2, 3].",
                 hint=f"write [{text}]" if isinstance(seeds.value, Number) else "as [1, 2, 3]",
+            )
+        elif constant is not None and (not given or len(set(given)) < len(given)):
+            context.problems.error(
+                "invalid-value",
+                seeds.value.span,
+                "`seeds` holds at least one number, and each once.",
+                hint="as [1, 2, 3]",
             )
     first: dict[str, Name] = {}
     for statement in block.others:
