@@ -131,7 +131,7 @@ class _Parser:
                 found.append(deep)
             elif isinstance(child, Tree):
                 items.append(cast(Item, builder.build(child)))
-        found.extend(_drop_consequences(builder.diagnostics, piece))
+        found.extend(_drop_consequences(builder.diagnostics, piece, broken))
         errors = sorted(
             (problem for problem in (*found, *broken) if problem.severity == "error"),
             key=lambda problem: problem.span.start,
@@ -150,9 +150,11 @@ class _Parser:
         return replace(item, is_damaged=True) if is_damaged else item
 
 
-def _drop_consequences(problems: Sequence[Diagnostic], piece: ParsedPiece) -> list[Diagnostic]:
-    """Without misplaced signs on a line that the parser could not read, or anywhere if a bracket is amiss."""
-    lines = {_get_line(problem) for problem in piece.diagnostics}
+def _drop_consequences(
+    problems: Sequence[Diagnostic], piece: ParsedPiece, broken: Sequence[Diagnostic]
+) -> list[Diagnostic]:
+    """Without misplaced signs on a line that could not be read, or anywhere if a bracket is amiss."""
+    lines = {_get_line(problem) for problem in (*piece.diagnostics, *broken)}
     is_amiss = any(problem.id in BRACE_IDS for problem in piece.diagnostics)
     return [
         problem

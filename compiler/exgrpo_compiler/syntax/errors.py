@@ -8,7 +8,7 @@ from typing import NamedTuple
 from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix, Label, suggest_name
 from exgrpo_compiler.problems import suggest_fix
 from exgrpo_compiler.source import Source, Span
-from exgrpo_compiler.syntax.foreign import describe_foreign
+from exgrpo_compiler.syntax.foreign import describe_foreign, find_statement_hint
 from exgrpo_compiler.syntax.terminals import (
     CLOSERS,
     KINDS,
@@ -217,7 +217,13 @@ def _report_no_statement(failure: Failure, word: Token) -> Diagnostic:
     if str(word) in _BLOCK_WORDS:
         end = Span(failure.source, place.end, place.end)
         return Diagnostic("syntax-error", "error", f"Expected `{{` after `{word}`.", end)
-    hint = suggest_name(str(word), _BLOCK_WORDS) or "a setting is written `name = value`"
+    token = _get_token(failure)
+    if token is not None and token.text == "==" and name is word:
+        fix = Fix("write `=`", (Edit(get_span(failure.source, token), "="),), is_safe=True)
+        message = f"`{word}` is given its value by `=`; `==` compares."
+        return _report(failure, message, fix.title, fix=fix)
+    foreign = find_statement_hint(str(word))
+    hint = foreign or suggest_name(str(word), _BLOCK_WORDS) or "a setting is written `name = value`"
     return Diagnostic("syntax-error", "error", f"`{word}` begins no statement.", place, hint=hint)
 
 
@@ -260,7 +266,10 @@ def _describe_expected(failure: Failure) -> Diagnostic:
         hint = "a conditional needs both branches: `a if condition else b`"
         expected = "`else`"
     elif failure.accepts == {"COLON"}:
-        hint = "a type follows the name, as in `question: text`"
+        name, word = _get_token(failure, -1), _get_token(failure, -2)
+        marked = f"{word} " if word is not None and word.type in ("OPEN", "SECRET") else ""
+        shown = name if name is not None and name.type in NAMES else "question"
+        hint = f"a type follows the name: `{marked}{shown}: text`"
     elif failure.accepts == {"LEFT_BRACE"}:
         hint = "what belongs to it stands between `{` and `}`"
     elif failure.accepts == {"STRING"}:

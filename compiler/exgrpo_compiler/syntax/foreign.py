@@ -59,6 +59,11 @@ def find_character_hint(character: str) -> str:
     return _CHARACTERS.get(character, "outside of strings and comments a spec is plain ASCII")
 
 
+def find_statement_hint(word: str) -> str | None:
+    """How what a word of another language begins is written here, inside of a block."""
+    return _STATEMENTS.get(word)
+
+
 def describe_foreign(
     source: Source, tokens: Sequence[Token], at: int, accepts: frozenset[str]
 ) -> Diagnostic | None:
@@ -69,7 +74,10 @@ def describe_foreign(
     previous = tokens[at - 1] if at > 0 else None
     following = tokens[at + 1] if at + 1 < len(tokens) else None
     found = (
-        _describe_pair(token, previous, following, accepts)
+        _describe_range(tokens, at)
+        or _describe_python_if(tokens, at, accepts)
+        or _describe_import(tokens, at, accepts)
+        or _describe_pair(token, previous, following, accepts)
         or _describe_first(token, previous, tokens, at, accepts)
         or _describe_inner(token, previous, following, accepts)
     )
@@ -80,6 +88,63 @@ def describe_foreign(
 
 
 _Found = tuple[str, str, Token, Token]
+
+
+def _describe_range(tokens: Sequence[Token], at: int) -> _Found | None:
+    """`-> 0,1.5` or `-> [0, 1.5]`."""
+    bounds = find_foreign_range(tokens, at)
+    if bounds is None:
+        return None
+    low, high = (tokens[place] for place in bounds)
+    return f"A range is written `{low}..{high}`.", f"write `-> {low}..{high}`", low, high
+
+
+_BRACKETED_RANGES = (
+    ["LEFT_BRACKET", "NUMBER", "COMMA", "NUMBER", "RIGHT_BRACKET"],
+    ["LEFT_PAREN", "NUMBER", "COMMA", "NUMBER", "RIGHT_PAREN"],
+)
+
+
+def find_foreign_range(tokens: Sequence[Token], at: int) -> tuple[int, int] | None:
+    """The two numbers after an arrow that stand around the token `at` in another notation."""
+    before, after = (
+        [token.type for token in tokens[max(0, at - 2) : at]],
+        [token.type for token in tokens[at : at + 5]],
+    )
+    if before == ["ARROW", "NUMBER"] and after[:2] == ["COMMA", "NUMBER"]:
+        return at - 1, at + 1
+    if before[-1:] == ["ARROW"] and after in _BRACKETED_RANGES:
+        return at + 1, at + 3
+    return None
+
+
+def _describe_python_if(tokens: Sequence[Token], at: int, accepts: frozenset[str]) -> _Found | None:
+    """`if a > b:` as a statement, where a conditional has its condition in the middle."""
+    if tokens[at].type != "COLON" or "ELSE" not in accepts:
+        return None
+    word = next(
+        (token for token in reversed(tokens[:at]) if token.type == "IF" and token.line == tokens[at].line),
+        None,
+    )
+    if word is None or not is_first_on_line(
+        tokens, next(i for i, token in enumerate(tokens) if token is word)
+    ):
+        return None
+    hint = "a value depends on a condition as in `total = a if condition else b`"
+    return "There is no `if` statement.", hint, word, tokens[at]
+
+
+def _describe_import(tokens: Sequence[Token], at: int, accepts: frozenset[str]) -> _Found | None:
+    """`from a.b import c, d`, with the names that stand there."""
+    if tokens[at].text != "from" or "DATASET" not in accepts or not is_first_on_line(tokens, at):
+        return None
+    words = [token for token in tokens[at + 1 :] if token.line == tokens[at].line]
+    split = next((place for place, word in enumerate(words) if word.text == "import"), len(words))
+    module = "".join(word.text for word in words[:split])
+    names = ", ".join(word.text for word in words[split + 1 :] if word.type in NAMES)
+    if not module or not names:
+        return None
+    return "`from` begins no declaration.", f"write `use {module}.{{{names}}}`", tokens[at], tokens[at]
 
 
 def _describe_pair(

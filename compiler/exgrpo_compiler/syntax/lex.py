@@ -52,13 +52,25 @@ def scan_damaged_text(text: str) -> Iterator[Scanned]:
         at, start = -1, at
         for lexeme in _scan_lazily(text, start):
             kind, _, begin, end = lexeme
+            if kind == "BAD_QUOTES" and text[begin : begin + 3] == "'''":
+                at = _find_foreign_fence(text, begin)
+                if at >= 0:
+                    yield kind, text[begin:at], begin, at
+                    break
             if kind in ("BLOCK_STRING", "UNCLOSED_BLOCK") and _is_run_on(text, kind, begin, end):
                 cut = declaration.search(text, begin, end)
                 if cut is not None:
                     at = cut.start()
-                    yield "UNCLOSED_BLOCK", text[begin:at], begin, at
+                    held = text[begin:at].rstrip()
+                    yield "UNCLOSED_BLOCK", held, begin, begin + len(held)
                     break
             yield lexeme
+
+
+def _find_foreign_fence(text: str, begin: int) -> int:
+    """Where a string that three single quotes open ends: after the next three quotes of either kind; -1 for nowhere."""
+    closers = [at for fence in ("'''", '"""') if (at := text.find(fence, begin + 3)) >= 0]
+    return min(closers) + 3 if closers else -1
 
 
 def _scan_lazily(text: str, start: int) -> Iterator[Scanned]:

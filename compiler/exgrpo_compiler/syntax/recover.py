@@ -136,7 +136,9 @@ class _PieceParser:
         block = self.stack.find_block()
         if block is None:
             if self.start == "file":
-                self._drop(self.stack.drop_declaration(self.tokens[-1]), len(self.tokens))
+                start = self.stack.drop_declaration(self.tokens[-1])
+                here = self.tokens[index].start
+                self._drop(here if start is None else min(start, here), len(self.tokens))
             self.has_ended_badly = True
             return len(self.tokens)
         first = index - 1 if self._continues_name(index) else index

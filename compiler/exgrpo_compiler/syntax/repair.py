@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from exgrpo_compiler.diagnostics import Diagnostic, has_errors
 from exgrpo_compiler.source import Source
 from exgrpo_compiler.syntax.build_ast import TreeBuilder
+from exgrpo_compiler.syntax.foreign import find_foreign_range
 from exgrpo_compiler.syntax.straight import parse_tokens
 from exgrpo_compiler.syntax.terminals import CLOSERS, NAMES, OPENERS, PUNCTUATION, STRINGS
 from exgrpo_compiler.syntax.tokens import Doc, make_token
@@ -67,7 +68,23 @@ class PieceMender:
         if not isinstance(stumble, int):
             places = [problem.span.start for problem in builder.diagnostics if problem.severity == "error"]
             stumble = self._find_index(min(places, default=0))
+        rewritten = self._rewrite_range(stumble)
+        if rewritten is not None:
+            return rewritten
         return next((mended for edit in self._list_edits(stumble) if (mended := self._try(edit))), None)
+
+    def _rewrite_range(self, stumble: int) -> Mended | None:
+        """The piece with a range in the notation of the language."""
+        bounds = find_foreign_range(self.tokens, stumble)
+        if bounds is None:
+            return None
+        low, high = bounds
+        start = low - 1 if self.tokens[low - 1].type in OPENERS else low
+        end = high + 1 if start == low else high + 2
+        dots = make_token("RANGE", "..", self.tokens[low])
+        return self._parse(
+            [*self.tokens[:start], self.tokens[low], dots, self.tokens[high], *self.tokens[end:]], low
+        )
 
     def _find_index(self, offset: int) -> int:
         return next((at for at, token in enumerate(self.tokens) if token.start >= offset), len(self.tokens))
@@ -85,6 +102,10 @@ class PieceMender:
                 make_token(edit.sign, PUNCTUATION[edit.sign], tokens[at - 1]),
                 *tokens[at:],
             ]
+        return self._parse(edited, at)
+
+    def _parse(self, edited: Sequence[Token], at: int) -> Mended | None:
+        tokens = self.tokens
         builder = self._make_builder()
         parsed = parse_tokens(edited, builder, "file")
         if isinstance(parsed, int) or has_errors(builder.diagnostics) or parsed[1] > self.max_depth:
@@ -103,4 +124,9 @@ class PieceMender:
         places = [at for at in range(stumble, stumble - _NEAR, -1) if 0 < at <= len(self.tokens)]
         yield from (_Edit(at, sign) for at in places for sign in _SIGNS)
         yield from (_Edit(at, None) for at in near if not is_sign[at])
-        yield from (_Edit(at, sign) for at in places[:2] for sign in _LESS_LIKELY_SIGNS)
+        yield from (
+            _Edit(at, sign)
+            for at in places[:2]
+            for sign in _LESS_LIKELY_SIGNS
+            if not (sign == "COLON" and self.tokens[at - 1].type in ("OPEN", "SECRET"))
+        )

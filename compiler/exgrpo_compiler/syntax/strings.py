@@ -42,7 +42,7 @@ def _find_content_end(source: Source, span: Span, quote: str) -> int:
 
 
 def _decode_raw(source: Source, span: Span) -> Decoded:
-    end = _find_content_end(source, span, "`")
+    end = _find_content_end(source, span, source.text[span.start])
     offsets = tuple(range(span.start + 1, end + 1))
     return Decoded(Text(source.text[span.start + 1 : end], "raw", offsets, span), ())
 
@@ -118,9 +118,19 @@ def _report_escape(span: Span, message: str, hint: str) -> Diagnostic:
     return Diagnostic("bad-escape", "error", message, span, hint=hint)
 
 
+def _is_fence(source: Source, span: Span) -> bool:
+    """Whether the last three characters are single quotes, which were reported."""
+    return source.text.startswith("'''", span.end - _FENCE)
+
+
 def _decode_block(source: Source, span: Span) -> Decoded:
     text = source.text
-    start, end = span.start + _FENCE, _find_content_end(source, span, '"""')
+    start, end = (
+        span.start + _FENCE,
+        _find_content_end(
+            source, span, source.text[span.end - _FENCE : span.end] if _is_fence(source, span) else '"""'
+        ),
+    )
     lines = _split_lines(text, start, end)
     margin, has_own_line = "", False
     if len(lines) > 1:

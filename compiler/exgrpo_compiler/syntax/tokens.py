@@ -13,7 +13,7 @@ from exgrpo_compiler.ast import Comment
 from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix
 from exgrpo_compiler.source import Source, Span
 from exgrpo_compiler.syntax.lex import Scanned, scan_damaged_text
-from exgrpo_compiler.syntax.terminals import BROKEN
+from exgrpo_compiler.syntax.terminals import BROKEN, STRINGS
 from exgrpo_compiler.syntax.tree import Token
 from exgrpo_compiler.units import UNITS
 
@@ -46,6 +46,18 @@ _OPERATOR_HINTS = {
     "**": ("STAR", "*", "a power is a product: `x * x`"),
     "^": ("STAR", "*", "a power is a product: `x * x`"),
 }
+
+
+_UNIT_WORDS = {
+    "token": "tok",
+    "tokens": "tok",
+    "dollars": "usd",
+    "USD": "usd",
+    "seconds": "s",
+    "sec": "s",
+    "percent": "%",
+}
+"""Words for units; of a number with one of them that stands apart it is clear what is meant."""
 
 
 def read_tokens(source: Source) -> Tokens:
@@ -91,6 +103,10 @@ class _Reader:
 
     def _read_token(self, token: Token) -> None:
         is_unit = token.type in {"NAME", "BAD_OPERATOR"} and self._is_unit_apart(token)
+        if token.type in STRINGS:
+            token = self._drop_prefix(token)
+        elif token.type == "NUMBER":
+            token = self._mend_dollars(token)
         if token.type in BROKEN and not is_unit:
             mended = self._mend(token)
             if mended is None:
@@ -99,7 +115,7 @@ class _Reader:
         elif is_unit:
             number = self.tokens.pop()
             self.problems.append(_report_unit(self.source, number, token))
-            text = f"{number}{token}"
+            text = f"{number}{_UNIT_WORDS.get(token.text, token.text)}"
             token = Token("NUMBER", text, number.start, token.end, number.line, number.column, token.end_line)
         elif token.type == "NAME" and not token.text.isascii():
             self.problems.append(_report_name(self.source, token))
@@ -117,9 +133,48 @@ class _Reader:
             self.swarm_line = token.line
         return replacement
 
+    def _drop_prefix(self, token: Token) -> Token:
+        """A string without the letter that stands before it in other languages."""
+        previous = self.tokens[-1] if self.tokens else None
+        if (
+            previous is None
+            or previous.end != token.start
+            or previous.text not in ("f", "r", "b", "rf", "fr")
+        ):
+            return token
+        self.tokens.pop()
+        place = Span(self.source, previous.start, token.end)
+        is_raw = previous.text == "r"
+        hint = "a raw string stands in backticks" if is_raw else 'a template is `"{{ name }}"`'
+        self.problems.append(Diagnostic("syntax-error", "error", "A string has no prefix.", place, hint=hint))
+        return _retype(token, "RAW_STRING") if is_raw and token.type == "STRING" else token
+
+    def _mend_dollars(self, token: Token) -> Token:
+        """The amount after a `$`, with its unit."""
+        last = self.problems[-1] if self.problems else None
+        if (
+            last is None
+            or last.span.end != token.start
+            or not self.source.text.startswith("$", last.span.start)
+        ):
+            return token
+        if token.text[-1:] not in "0123456789":
+            return token
+        text = f"{token}usd"
+        fix = Fix(
+            f"write `{text}`", (Edit(Span(self.source, last.span.start, token.end), text),), is_safe=True
+        )
+        message = "An amount of money has its unit after it."
+        self.problems[-1] = Diagnostic("bad-character", "error", message, last.span, hint=fix.title, fix=fix)
+        return _retype(token, "NUMBER", text)
+
     def _is_unit_apart(self, token: Token) -> bool:
         """Whether a unit stands with a space after a number that has none: nothing else begins so."""
-        if token.text not in UNITS or not self.tokens or self.tokens[-1].type != "NUMBER":
+        if (
+            token.text not in UNITS.keys() | _UNIT_WORDS.keys()
+            or not self.tokens
+            or self.tokens[-1].type != "NUMBER"
+        ):
             return False
         between = self.source.text[self.tokens[-1].end : token.start]
         is_bare = not self.tokens[-1].text.endswith(tuple(UNITS))
@@ -232,7 +287,8 @@ def _report_name(source: Source, token: Token) -> Diagnostic:
 def _report_unit(source: Source, number: Token, unit: Token) -> Diagnostic:
     span = get_span(source, number).to(get_span(source, unit))
     message = "A unit stands right after its number, without a space."
-    fix = Fix(f"write `{number}{unit}`", (Edit(span, f"{number}{unit}"),), is_safe=True)
+    text = f"{number}{_UNIT_WORDS.get(unit.text, unit.text)}"
+    fix = Fix(f"write `{text}`", (Edit(span, text),), is_safe=True)
     return Diagnostic("syntax-error", "error", message, span, hint=fix.title, fix=fix)
 
 
@@ -241,6 +297,16 @@ def _mend_token(source: Source, token: Token) -> tuple[Diagnostic | None, Token 
     match token.type:
         case "UNCLOSED_BLOCK" | "UNCLOSED_STRING" | "UNCLOSED_RAW":
             return _mend_unclosed(source, token)
+        case "BAD_QUOTES" if token.text.startswith("'''"):
+            ends = [Span(source, token.start, token.start + 3)]
+            if token.text.endswith("'''"):
+                ends.append(Span(source, token.end - 3, token.end))
+            message = "A text over several lines stands in double quotes, three at each end."
+            hint = 'write `"""`'
+            fix = Fix(hint, tuple(Edit(end, '"""') for end in ends), is_safe='"""' not in token.text[:-3])
+            return Diagnostic("bad-character", "error", message, ends[0], hint=hint, fix=fix), _retype(
+                token, "BLOCK_STRING"
+            )
         case "BAD_QUOTES":
             text = token.text[1:-1]
             fix = None if '"' in text or "\\" in text else _build_quote_fix(source, token)
