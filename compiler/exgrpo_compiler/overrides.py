@@ -80,8 +80,7 @@ def _apply(
             "bad-override",
             span,
             f"`{'.'.join(path)}` is set twice.",
-            labels=(Label(seen[target], "the first is here"),),
-            hint="give one of the two",
+            hint=f"remove this, or `--set {seen[target].source.text}` before it",
         )
         return state
     seen[target] = span

@@ -201,5 +201,5 @@ def test_one_wrong_override_does_not_hide_another() -> None:
 def test_the_same_place_set_twice_is_an_error_that_shows_both() -> None:
     (found,) = check(GSM8K, "train.steps=20", "gsm8k_exgrpo.train.steps=30")
     assert (found.id, found.message) == ("bad-override", "`gsm8k_exgrpo.train.steps` is set twice.")
-    (label,) = found.labels
-    assert label.span.source.text == "train.steps=20"
+    assert found.span.source.text == "gsm8k_exgrpo.train.steps=30"
+    assert found.hint == "remove this, or `--set train.steps=20` before it"
