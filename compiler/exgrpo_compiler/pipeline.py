@@ -16,7 +16,7 @@ from exgrpo_compiler.ir import CheckedProgram
 from exgrpo_compiler.parse import parse_expression, parse_spec
 from exgrpo_compiler.problems import list_names
 from exgrpo_compiler.program import Key, Load, Program
-from exgrpo_compiler.prove.program import prove_program
+from exgrpo_compiler.prove.program import Proved, prove_program
 from exgrpo_compiler.resolve import resolve_program
 from exgrpo_compiler.silences import apply_silences
 from exgrpo_compiler.source import Source, Span
@@ -53,7 +53,9 @@ def check_spec(
     checked = check_program(program, terms_off, resolved.value)
     assert checked.value is not None
     secrets = check_secrets(checked.value, program)
-    proved = prove_program(program, checked.value)
+    # Where a file could not be read as a whole, or an import not found, what was lost may be what a proof misses.
+    is_whole = not has_errors((*resolved.diagnostics, *changed.diagnostics))
+    proved = prove_program(program, checked.value) if is_whole else Proved((), ())
     own = _merge(checked.diagnostics, secrets, proved.diagnostics)
     variants = _check_variants(program, terms_off, resolved.value, own)
     diagnostics = _merge(resolved.diagnostics, changed.diagnostics, own, variants)

@@ -82,7 +82,7 @@ def _build_reward(
     program: Program, checked: CheckedProgram, key: Key, names: Mapping[Key, str]
 ) -> RewardCase | None:
     reward = checked.known.get(key)
-    if not isinstance(reward, CheckedReward):
+    if not isinstance(reward, CheckedReward) or _needs_broken(reward, checked):
         return None
     decl = program.decls[key]
     lowered = lower_reward_with_spans(reward, key, names)
@@ -99,6 +99,17 @@ def _build_reward(
         range_span=decl.range.span if decl.range is not None else decl.name.span,
         on_failure_span=spans.get("on_failure"),
     )
+
+
+def _needs_broken(reward: CheckedReward, checked: CheckedProgram) -> bool:
+    """Whether a rubric or a model that a term asks is wrong: what it would give is not known, so nothing is proved."""
+    waiting = list(reward.terms.values())
+    while waiting:
+        tree = waiting.pop()
+        waiting += tree.args
+        if any(isinstance(value, Key) and checked.known.get(value) is None for value in tree.params.values()):
+            return True
+    return False
 
 
 def _find_assigns(decl: Decl) -> Mapping[str, Assign]:
