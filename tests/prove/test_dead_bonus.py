@@ -11,10 +11,12 @@ import pytest
 from exgrpo_compiler.prove.case import TrainCase
 from exgrpo_compiler.prove.dead_bonus import prove_dead_bonus
 from exgrpo_compiler.prove.model import FAILED, Kind
+from exgrpo_compiler.prove.no_signal import prove_signal
 from exgrpo_compiler.prove.summands import Part, compute_part, iterate_parts
 from exgrpo_compiler.prove.training import build_training
 from exgrpo_compiler.source import Span
-from tests.support.training import make_training
+from tests.support.compiling import GSM8K
+from tests.support.training import find_cases, make_training
 
 OUTCOME = "outcome = matches(d.final, item.gold)\n"
 MEANS = (
@@ -242,3 +244,13 @@ def test_no_random_group_contradicts_what_is_said_of_random_rewards() -> None:
             assert normalise(whole, by_scenario) == pytest.approx(normalise(without, by_scenario), abs=1e-6)
         confirmed += 1
     assert confirmed >= 20
+
+
+def test_a_scenario_that_leaves_out_the_only_probe_is_told() -> None:
+    drawn = GSM8K.replace("sample(probes, 5)", "sample(probes, 1)")
+    assert drawn != GSM8K
+    for text, names in ((GSM8K, []), (drawn, ["partial"])):
+        (training,) = find_cases(text).trainings
+        told = [one.message for one in prove_signal(training) if "No rollout is of" in one.message]
+        assert len(told) == len(names)
+        assert all(f"`{name}`" in one for name, one in zip(names, told, strict=True))

@@ -144,6 +144,7 @@ def _find_range_in(training: Training) -> SignalRange | None:
 def prove_signal(training: TrainCase) -> Iterable[Diagnostic]:
     """`no-signal` of a stage: an error where no group can have any, a warning where a whole scenario never has."""
     group, baseline = training.stage.settings["group"], training.stage.settings["baseline"]
+    yield from _report_empty(training)
     single = [name for name, size in group.items() if size == 1]
     if baseline == "scenario" and single:
         names = " and ".join(f"`{name}`" for name in single)
@@ -165,6 +166,26 @@ def prove_signal(training: TrainCase) -> Iterable[Diagnostic]:
             case.spans[case.graph.result],
             (Label(training.span, "trained on here"),),
             "let `total` depend on what a rollout says, as on matches(d.final, item.gold)",
+        )
+
+
+def _report_empty(training: TrainCase) -> Iterable[Diagnostic]:
+    """Scenarios that no rollout can be of: a cut keeps a probe and leaves one out, and there is one."""
+    settings, dialogue = training.stage.settings, training.case.dialogue
+    if dialogue.count != 1:
+        return
+    for name in [*settings["group"], *(settings["compare"] or {})]:
+        cut = dialogue.scenarios[name]
+        if cut.kind == "all" or cut.count is None:
+            continue
+        if cut.count.op == "const" and cut.count.params["value"] <= 0:
+            continue
+        yield Diagnostic(
+            "no-signal",
+            "warning",
+            f"No rollout is of scenario `{name}`: it keeps one probe and leaves one out, and only one is drawn.",
+            training.span,
+            hint="draw more, as sample(probes, 3), or take the scenario out of the stage",
         )
 
 
