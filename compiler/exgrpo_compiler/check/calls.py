@@ -28,6 +28,7 @@ from exgrpo_compiler.diagnostics import Edit, Fix, suggest_name
 from exgrpo_compiler.ir import Typed
 from exgrpo_compiler.problems import list_names, suggest_fix
 from exgrpo_compiler.source import Span
+from exgrpo_compiler.units import describe_unit
 from exgrpo_compiler.value_types import NUMBER, Type
 
 
@@ -141,7 +142,12 @@ def _check_function(
             return None
         if param.same_unit and checked and not verify_same_unit(scope, span, checked[0], value):
             return None
+        is_plain = param.type.kind in ("number", "int") and not param.same_unit
+        if is_plain and not _verify_no_unit(scope, value, f"`{param.name}` of `{function.name}`"):
+            return None
         checked.append(value)
+    if function.name == "bernoulli" and not _verify_chance(scope, checked[0]):
+        return None
     if function.name == "ramp" and not _verify_ramp(scope, checked, span):
         return None
     if function.name == "clip" and not _verify_clip(scope, checked, span):
@@ -167,6 +173,31 @@ def _check_function(
             return None
         level = "rollout"
     return Typed("call", tuple(checked), {"fn": function.name}, result, level, span)
+
+
+def _verify_no_unit(scope: Scope, value: Typed, what: str) -> bool:
+    if value.type.unit is None:
+        return True
+    scope.context.problems.error(
+        "unit-mismatch",
+        value.span,
+        f"{what} is a plain number; this is {describe_unit(value.type.unit)}.",
+        hint=f"write it without `{value.type.unit}`",
+    )
+    return False
+
+
+def _verify_chance(scope: Scope, value: Typed) -> bool:
+    chance = get_literal(value)
+    if chance is None or 0 <= chance <= 1:
+        return True
+    scope.context.problems.error(
+        "invalid-value",
+        value.span,
+        f"`bernoulli` takes a chance from 0 to 1; this is {chance:g}.",
+        hint="as bernoulli(0.5)",
+    )
+    return False
 
 
 def _verify_ramp(scope: Scope, checked: list[Typed], span: Span) -> bool:
@@ -219,6 +250,8 @@ def _check_uniform(scope: Scope, arguments: tuple[Argument, ...], span: Span) ->
     ends = [check_expression(scope, bound[name].value) for name in ("a", "b")]
     checked = [end for end in ends if end is not None]
     if len(checked) < 2 or not all(verify_type(scope, end, NUMBER, "An end of `uniform`") for end in checked):
+        return None
+    if not all(_verify_no_unit(scope, end, "An end of `uniform`") for end in checked):
         return None
     low, high = (get_literal(end) for end in checked)
     if low is not None and (low < 0 or (high is not None and low > high)):

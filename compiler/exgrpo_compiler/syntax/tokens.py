@@ -303,8 +303,8 @@ def _mend_token(source: Source, token: Token) -> tuple[Diagnostic | None, Token 
                 ends.append(Span(source, token.end - 3, token.end))
             message = "A text over several lines stands in double quotes, three at each end."
             hint = 'write `"""`'
-            fix = Fix(hint, tuple(Edit(end, '"""') for end in ends), is_safe='"""' not in token.text[:-3])
-            return Diagnostic("bad-character", "error", message, ends[0], hint=hint, fix=fix), _retype(
+            whole = Fix(hint, tuple(Edit(end, '"""') for end in ends), is_safe='"""' not in token.text[:-3])
+            return Diagnostic("bad-character", "error", message, ends[0], hint=hint, fix=whole), _retype(
                 token, "BLOCK_STRING"
             )
         case "BAD_QUOTES":
@@ -320,8 +320,8 @@ def _mend_token(source: Source, token: Token) -> tuple[Diagnostic | None, Token 
                 hint = f'write `"{"#" * (len(token.text) - len(token.text.lstrip("#")))}"`'
                 return Diagnostic("bad-character", "error", message, place, hint=hint), None
             message = "A comment starts with `//`, not with `#`."
-            fix = Fix("write `//`", (Edit(place, "//"),), is_safe=True)
-            return Diagnostic("bad-character", "error", message, place, hint=fix.title, fix=fix), None
+            slashes = Fix("write `//`", (Edit(place, "//"),), is_safe=True)
+            return Diagnostic("bad-character", "error", message, place, hint=slashes.title, fix=slashes), None
         case "BAD_OPERATOR":
             terminal, value, hint = _OPERATOR_HINTS[token.text]
             fix = _build_word_fix(get_span(source, token), value) if hint == f"write `{value}`" else None
