@@ -161,7 +161,8 @@ def test_a_damaged_cache_is_no_cache(specs: Path, tmp_path: Path, damage: bytes)
 
 
 @pytest.mark.parametrize(
-    "entries", [{"a.exg": 5}, {"a.exg": ((), 5)}, {5: ((), ((), (), ()))}, {"a.exg": (("x",), ((), (), ()))}, []]
+    "entries",
+    [{"a.exg": 5}, {"a.exg": ((), 5)}, {5: ((), ((), (), ()))}, {"a.exg": (("x",), ((), (), ()))}, []],
 )
 def test_entries_of_another_shape_are_no_cache(specs: Path, tmp_path: Path, entries: object) -> None:
     check("a.exg")

@@ -62,7 +62,8 @@ def _report_range(inferred: Inferred, total: Interval, low: float, high: float) 
     declared = f"{describe_number(low)}..{describe_number(high)}"
     if total.is_bounded:
         found = f"{describe_number(total.low)}..{describe_number(total.high)}"
-        message = f"`total` goes from {describe_number(total.low)} to {describe_number(total.high)}, and the declared range is {declared}."
+        ends_shown = f"from {describe_number(total.low)} to {describe_number(total.high)}"
+        message = f"`total` goes {ends_shown}, and the declared range is {declared}."
         hint = f"declare -> {found}, or keep the total inside: clip(…, {describe_number(low)}, {describe_number(high)})"
         fix = Fix(f"declare {found}", (Edit(case.range_span, _write_range(total)),))
     else:
