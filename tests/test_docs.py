@@ -9,12 +9,13 @@ import pytest
 
 from exgrpo_artifact.manifest import GrpoStage, SftStage
 from exgrpo_artifact.record import get_fields
+from exgrpo_compiler.builtins import AGGREGATES, FILTER_CALLS, FORMS, FUNCTIONS, JUDGES, OUTCOMES
 from exgrpo_compiler.diagnostics import Diagnostic
 from exgrpo_compiler.pipeline import check_spec
 from exgrpo_compiler.render.human import render_human
 from exgrpo_compiler.source import Source
 from exgrpo_dsl.loading import load_module
-from scripts.build_docs import build_diagnostics, write_files
+from scripts.build_docs import build_diagnostics, build_language, write_files
 from tests.support.data import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -79,6 +80,16 @@ def test_the_pages_of_the_diagnostics_are_those_of_the_registry() -> None:
     directory = ROOT / "docs" / "diagnostics"
     written = {path.name: path.read_text("utf-8") for path in directory.iterdir()}
     assert written == build_diagnostics()
+
+
+def test_the_tables_of_the_language_page_are_those_of_the_program() -> None:
+    """`make docs` writes them."""
+    page = (ROOT / "docs" / "language.md").read_text("utf-8")
+    assert build_language(page) == page
+    documented = {form.written.partition("(")[0] for form in FORMS}
+    judges = {f"judge.{name}" for name in JUDGES}
+    assert documented >= {*AGGREGATES, *OUTCOMES, *FILTER_CALLS, *judges}
+    assert all(function.doc for function in FUNCTIONS.values())
 
 
 def test_the_silence_that_the_index_shows_silences() -> None:

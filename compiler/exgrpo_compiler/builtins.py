@@ -33,6 +33,8 @@ class Function(Record):
     is_filter: bool = False
     """Whether templates and field pipes have it."""
     is_variadic: bool = False
+    doc: str = ""
+    """What it gives, in one line."""
 
 
 _X = Param("x", NUMBER, same_unit=True)
@@ -42,36 +44,159 @@ _LIST = Param("list", list_of(ANY))
 FUNCTIONS: Final[Mapping[str, Function]] = {
     function.name: function
     for function in (
-        Function("before", (_TEXT, Param("mark", TEXT)), TEXT, is_filter=True),
-        Function("after", (_TEXT, Param("mark", TEXT)), TEXT, is_filter=True),
-        Function("strip", (_TEXT,), TEXT, is_filter=True),
-        Function("lower", (_TEXT,), TEXT, is_filter=True),
-        Function("words", (_TEXT,), INT, is_filter=True),
-        Function("sentences", (_TEXT,), INT, is_filter=True),
-        Function("lines", (_TEXT,), INT, is_filter=True),
-        Function("number", (Param("x", ANY),), NUMBER, is_filter=True),
-        Function("first", (_LIST,), ANY, is_filter=True),
-        Function("last", (_LIST,), ANY, is_filter=True),
-        Function("json", (_TEXT,), ANY, is_filter=True),
         Function(
-            "round", (Param("x", NUMBER), Param("digits", INT, is_required=False)), NUMBER, is_filter=True
-        ),
-        Function("shuffle", (_LIST, Param("seed", INT)), list_of(ANY), is_filter=True),
-        Function("declassify", (Param("x", ANY), Param("reason", TEXT)), ANY, is_filter=True),
-        Function("contains", (_TEXT, Param("needle", TEXT)), NUMBER),
-        Function(
-            "clip", (_X, Param("a", NUMBER, same_unit=True), Param("b", NUMBER, same_unit=True)), NUMBER, True
+            "before",
+            (_TEXT, Param("mark", TEXT)),
+            TEXT,
+            is_filter=True,
+            doc="the text before the first `mark`; a row without one is rejected",
         ),
         Function(
-            "ramp", (_X, Param("from", NUMBER, same_unit=True), Param("to", NUMBER, same_unit=True)), NUMBER
+            "after",
+            (_TEXT, Param("mark", TEXT)),
+            TEXT,
+            is_filter=True,
+            doc="the text after the first `mark`; a row without one is rejected",
         ),
-        Function("abs", (_X,), NUMBER, True),
-        Function("min", (_X, Param("y", NUMBER, same_unit=True)), NUMBER, True, is_variadic=True),
-        Function("max", (_X, Param("y", NUMBER, same_unit=True)), NUMBER, True, is_variadic=True),
         Function(
-            "mod", (Param("a", NUMBER, same_unit=True), Param("b", NUMBER, same_unit=True)), NUMBER, True
+            "strip",
+            (_TEXT,),
+            TEXT,
+            is_filter=True,
+            doc="the text without surrounding blanks",
         ),
-        Function("bernoulli", (Param("p", NUMBER),), NUMBER),
+        Function(
+            "lower",
+            (_TEXT,),
+            TEXT,
+            is_filter=True,
+            doc="the text in lower case",
+        ),
+        Function(
+            "words",
+            (_TEXT,),
+            INT,
+            is_filter=True,
+            doc="how many words, as separated by blanks",
+        ),
+        Function(
+            "sentences",
+            (_TEXT,),
+            INT,
+            is_filter=True,
+            doc="how many sentences: pieces that end in `.`, `!` or `?` before a blank or the end",
+        ),
+        Function(
+            "lines",
+            (_TEXT,),
+            INT,
+            is_filter=True,
+            doc="how many lines; a final line end adds none",
+        ),
+        Function(
+            "number",
+            (Param("x", ANY),),
+            NUMBER,
+            is_filter=True,
+            doc="the number that the whole text is",
+        ),
+        Function(
+            "first",
+            (_LIST,),
+            ANY,
+            is_filter=True,
+            doc="the first item; not applicable where there is none",
+        ),
+        Function(
+            "last",
+            (_LIST,),
+            ANY,
+            is_filter=True,
+            doc="the last item; not applicable where there is none",
+        ),
+        Function(
+            "json",
+            (_TEXT,),
+            ANY,
+            is_filter=True,
+            doc="what the text says as strict JSON",
+        ),
+        Function(
+            "round",
+            (Param("x", NUMBER), Param("digits", INT, is_required=False)),
+            NUMBER,
+            is_filter=True,
+            doc="rounded to `digits` decimals (0), halves away from zero",
+        ),
+        Function(
+            "shuffle",
+            (_LIST, Param("seed", INT)),
+            list_of(ANY),
+            is_filter=True,
+            doc="the items in an order that depends on the seed only",
+        ),
+        Function(
+            "declassify",
+            (Param("x", ANY), Param("reason", TEXT)),
+            ANY,
+            is_filter=True,
+            doc="`x` itself, no longer secret",
+        ),
+        Function(
+            "contains",
+            (_TEXT, Param("needle", TEXT)),
+            NUMBER,
+            doc="1 where the needle stands in the text, else 0",
+        ),
+        Function(
+            "clip",
+            (_X, Param("a", NUMBER, same_unit=True), Param("b", NUMBER, same_unit=True)),
+            NUMBER,
+            True,
+            doc="`x`, but never below `a` or above `b`",
+        ),
+        Function(
+            "ramp",
+            (_X, Param("from", NUMBER, same_unit=True), Param("to", NUMBER, same_unit=True)),
+            NUMBER,
+            doc="0 at `from`, 1 at `to`, linear between and level beyond, both in the unit of `x`; `to` may be the smaller one",
+        ),
+        Function(
+            "abs",
+            (_X,),
+            NUMBER,
+            True,
+            doc="without its sign",
+        ),
+        Function(
+            "min",
+            (_X, Param("y", NUMBER, same_unit=True)),
+            NUMBER,
+            True,
+            is_variadic=True,
+            doc="the least of two or more numbers",
+        ),
+        Function(
+            "max",
+            (_X, Param("y", NUMBER, same_unit=True)),
+            NUMBER,
+            True,
+            is_variadic=True,
+            doc="the greatest of two or more numbers",
+        ),
+        Function(
+            "mod",
+            (Param("a", NUMBER, same_unit=True), Param("b", NUMBER, same_unit=True)),
+            NUMBER,
+            True,
+            doc="the remainder of `a / b`, with the sign of `b`",
+        ),
+        Function(
+            "bernoulli",
+            (Param("p", NUMBER),),
+            NUMBER,
+            doc="1 with chance `p`, else 0; drawn once for each rollout",
+        ),
     )
 }
 """Functions whose meaning is `exgrpo_artifact.operations`."""
@@ -85,6 +210,67 @@ AGGREGATES: Final = ("mean", "max", "min", "count", "any", "all")
 OUTCOMES: Final = ("matches", "format")
 FILTER_CALLS: Final = ("agrees", "solved")
 JUDGES: Final = ("score", "same")
+
+
+class Form(Record):
+    """A call with rules of its own, for the reference: how it is written, where, and what it gives."""
+
+    written: str
+    where: str
+    result: str
+    doc: str
+
+
+FORMS: Final = (
+    Form("mean(x)", "rewards, filters", "number", "the average"),
+    Form("max(x)", "rewards, filters", "number", "the greatest"),
+    Form("min(x)", "rewards, filters", "number", "the least"),
+    Form("count(x)", "rewards, filters", "int", "how many; of no value it is 0"),
+    Form("any(condition)", "rewards, filters", "bool", "whether one holds"),
+    Form("all(condition)", "rewards, filters", "bool", "whether each holds"),
+    Form("matches(turn, gold)", "rewards, filters", "0 or 1", "whether the turn states the gold answer"),
+    Form(
+        "format(turn, answer = that of the turn)",
+        "rewards, filters",
+        "0 or 1",
+        "whether an answer can be read",
+    ),
+    Form(
+        "agrees(model, texts, gold)",
+        "filters",
+        "bool",
+        "whether the model reaches the gold answer from the texts",
+    ),
+    Form("solved(model, probes)", "filters", "int", "how many of the probes the model solves"),
+    Form(
+        "judge.score(text, rubric: rubric, by: model)",
+        "rewards, filters",
+        "number",
+        "what the judge gives, on the rubric's scale",
+    ),
+    Form(
+        "judge.same(a, b, by: model)",
+        "rewards, filters",
+        "bool",
+        "whether the judge finds that both say the same",
+    ),
+    Form(
+        "sample(probes, n)",
+        "`for probe in …`",
+        "probes",
+        "at most n of the probes, drawn at random for each row",
+    ),
+    Form("uniform(a, b)", "scenarios", "int", "a whole number from a to b, each as likely"),
+    Form("all", "scenarios", "a scenario", "all sampled probes come before the question"),
+    Form("first(n)", "scenarios", "a scenario", "the first n of them; 0 for the question alone"),
+    Form(
+        "branch(scenario, after: n)",
+        "scenarios",
+        "a scenario",
+        "a rollout of that scenario is left after n probes",
+    ),
+)
+"""What `FUNCTIONS` does not hold: aggregates, outcomes, judges, and what dialogues are made of."""
 
 PLANNED: Final = frozenset({"similarity", "majority", "both", "duplicate", "logp", "replay"})
 """Builtins of edition 1 that this version does not have yet; naming one says so."""

@@ -38,7 +38,7 @@ def check_call(scope: Scope, expr: Call | Pipe) -> Typed | None:
     if isinstance(expr, Pipe):
         arguments = (Argument(None, expr.value, expr.value.span), *arguments)
     name = _get_function_name(expr.function)
-    is_known = name in FUNCTIONS or name in _PLACES
+    is_known = name in FUNCTIONS or name in PLACES
     if isinstance(expr, Call) and (expr.where or expr.otherwise) and name not in AGGREGATES and is_known:
         part = expr.where or expr.otherwise
         assert part is not None
@@ -74,7 +74,7 @@ def check_call(scope: Scope, expr: Call | Pipe) -> Typed | None:
 
 _AGGREGATE_NAMES = ", ".join(f"`{name}`" for name in AGGREGATES)
 
-_PLACES: dict[str, tuple[str, ...]] = {
+PLACES: dict[str, tuple[str, ...]] = {
     "matches": ("reward", "filter"),
     "format": ("reward", "filter"),
     "agrees": ("filter",),
@@ -89,7 +89,7 @@ _PLACES: dict[str, tuple[str, ...]] = {
 
 
 def _verify_place(scope: Scope, name: str, expr: Call | Pipe) -> bool:
-    places = _PLACES.get(name)
+    places = PLACES.get(name)
     if name == "sample":
         places = ()
     if places is None or scope.place in places:
@@ -313,8 +313,8 @@ def _report_unknown(scope: Scope, function: Expr, name: str) -> None:
 
 def _list_known(scope: Scope) -> list[str]:
     """Functions that this place has, those that only it has first."""
-    own = [name for name, places in _PLACES.items() if scope.place in places]
+    own = [name for name, places in PLACES.items() if scope.place in places]
     if scope.place == "cut":
         return own
-    plain = [name for name in FUNCTIONS if name not in _PLACES]
+    plain = [name for name in FUNCTIONS if name not in PLACES]
     return [*own, *(AGGREGATES if scope.place in ("reward", "filter") else ()), *plain]
