@@ -166,7 +166,9 @@ def find_dead_parts(
     nodes, removed = search.nodes, search.removed
     found: list[DeadPart] = []
     for parts in _list_sums(model.anatomy, nodes):
-        candidates = [part for part in parts if not _is_literal(part, nodes)]
+        candidates = [
+            part for part in parts if not _is_literal(part, nodes) and _has_company(part, parts, search)
+        ]
         left = [part for part in candidates if not any(_covers(gone, part, nodes) for gone in removed)]
         if all(search.judge(part) is None for part in left):
             continue
@@ -218,6 +220,17 @@ def _is_literal(part: Part, nodes: Mapping[str, Node]) -> bool:
         return False
     return node.params["value"] == 0 or (
         not part.guards and all(nodes[id_].op == "const" for id_ in part.factors)
+    )
+
+
+def _has_company(part: Part, parts: Sequence[Part], search: Search) -> bool:
+    """Whether something else that is left is paid beside it: the arms of `1 if … else -1` are no bonus to each other."""
+    return any(
+        other is not part
+        and not any((test, not due) in part.guards for test, due in other.guards)
+        and not _is_literal(other, search.nodes)
+        and not any(_covers(gone, other, search.nodes) for gone in search.removed)
+        for other in parts
     )
 
 
