@@ -10,11 +10,9 @@ from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix, Outcome, has_erro
 from exgrpo_compiler.source import Source, Span
 from exgrpo_compiler.syntax.brackets import find_line_leads
 from exgrpo_compiler.syntax.build_ast import Header, TreeBuilder, find_unused_docs
-from exgrpo_compiler.syntax.damaged import MAX_DEPTH, find_too_deep, parse_damaged
-from exgrpo_compiler.syntax.recover import parse_piece
 from exgrpo_compiler.syntax.straight import read_straight
 from exgrpo_compiler.syntax.tokens import get_span, is_first_on_line, read_tokens
-from exgrpo_compiler.syntax.tree import Token
+from exgrpo_compiler.syntax.tree import MAX_DEPTH, Token
 
 __all__ = ["EDITION", "MAX_DEPTH", "parse_expression", "parse_spec"]
 
@@ -35,6 +33,8 @@ def parse_spec(source: Source) -> Outcome[SpecFile]:
 
 def _parse_damaged(source: Source) -> Outcome[SpecFile]:
     """As `parse_spec`, for a file that may have any number of mistakes."""
+    from exgrpo_compiler.syntax.damaged import parse_damaged  # here: most files have no mistake
+
     read = parse_damaged(source)
     header = _find_header(read.items)
     spec = _make_spec(source, read.items, header, read.tokens.comments, read.lost_names)
@@ -63,6 +63,9 @@ def parse_expression(source: Source) -> Outcome[Expr]:
     straight = read_straight(source, "expression")
     if straight is not None and straight.depth <= MAX_DEPTH:
         return Outcome(cast(Expr, straight.value), tuple(straight.builder.diagnostics))
+    from exgrpo_compiler.syntax.damaged import find_too_deep
+    from exgrpo_compiler.syntax.recover import parse_piece
+
     lexed = read_tokens(source)
     builder = TreeBuilder(source, find_line_leads(lexed.tokens), lexed.docs)
     piece = parse_piece(source, lexed.tokens, "expression", lexed.diagnostics, True)
@@ -84,11 +87,15 @@ def _read_edition(header: Header | None) -> int | None:
 
 def _check_edition(source: Source, tokens: Sequence[Token], header: Header | None) -> Sequence[Diagnostic]:
     if header is None:
+        from exgrpo_compiler.syntax.errors import is_misspelt_header
+
         if any(
             token.type == "EXG" and (at < 3 or is_first_on_line(tokens, at))
             for at, token in enumerate(tokens)
         ):
             return ()  # what is wrong with it was said where it stands
+        if len(tokens) > 1 and is_misspelt_header(tokens[0], tokens[1]):
+            return ()
         place = get_span(source, tokens[0]) if tokens else Span(source, 0, 0)
         message = "The file does not say which edition of the language it is written in."
         return (

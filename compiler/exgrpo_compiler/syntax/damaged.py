@@ -21,10 +21,8 @@ from exgrpo_compiler.syntax.recover import BRACE_IDS, ParsedPiece, parse_piece
 from exgrpo_compiler.syntax.repair import Mended, PieceMender
 from exgrpo_compiler.syntax.straight import parse_tokens
 from exgrpo_compiler.syntax.tokens import Tokens, read_tokens, report_dangling_doc
-from exgrpo_compiler.syntax.tree import Token, Tree
+from exgrpo_compiler.syntax.tree import MAX_DEPTH, Token, Tree
 
-MAX_DEPTH = 100
-"""Levels of nesting in one declaration; later stages recurse over the tree."""
 _LAYOUT_IDS = frozenset({"syntax-error", "mixed-braces"})
 
 Item = Header | Use | Decl

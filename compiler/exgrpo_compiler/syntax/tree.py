@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+MAX_DEPTH = 100
+"""Levels of nesting in one declaration; later stages recurse over the tree."""
+
 
 class Token:
     """A terminal of the grammar as it stands in a text. A token is itself: two of the same text are not equal."""
