@@ -131,6 +131,35 @@ def test_a_judge_alone_is_hackable_and_a_gated_one_is_not() -> None:
 
 
 @pytest.mark.parametrize(
+    ("total", "is_paid"),
+    [
+        ("format(d.final, number.boxed)", True),
+        ("format(d.final, math.boxed)", True),
+        ("format(d.final, date.last)", True),
+        ('format(d.final, regex("Final: (\\\\d+)!"))', True),
+        ('format(d.final, regex("<answer>(.*)</answer>"))', True),
+        ("0.5 * outcome + 0.5 * format(d.final, number.boxed)", False),
+        ("0.4 * outcome + 0.6 * format(d.final, number.boxed)", False),
+        ('0.5 * outcome + 0.5 * format(d.final, regex("Final: (\\\\d+)!"))', False),
+        (
+            '0.5 * outcome + 0.5 * format(d.final, regex("<think>.*</think>\\\\s*<answer>(.*)</answer>"))',
+            False,
+        ),
+        ("outcome * format(d.final, number.boxed)", False),
+        ('0.5 * outcome + 0.5 * contains(d.final, "because")', True),
+        ('0.7 * outcome + 0.3 * contains(d.final, "because")', False),
+        ('0.5 * outcome + 0.5 * contains(d.final, "<answer>")', False),
+        ('0.3 * outcome + 0.3 * format(d.final, number.boxed) + 0.4 * contains(d.final, "because")', True),
+    ],
+)
+def test_check_and_stress_agree_on_the_forms_that_a_reward_names(total: str, is_paid: bool) -> None:
+    terms = f"outcome = matches(d.final, item.gold); total = {total}"
+    (case,) = find_cases(write_spec(terms)).rewards
+    assert bool(list(prove_hackable(case))) is is_paid
+    assert stress_reward(case).is_hackable is is_paid
+
+
+@pytest.mark.parametrize(
     "answer",
     [
         *(

@@ -20,7 +20,16 @@ from exgrpo_compiler.prove.case import RewardCase
 from exgrpo_compiler.prove.memo import Keyed, remember
 from exgrpo_compiler.prove.model import FAILED, Kind
 from exgrpo_compiler.prove.reading import Reader, count_tokens
-from exgrpo_compiler.prove.synthetic import NUM_ROWS, Golds, Row, find_golds, make_rows, write_honest
+from exgrpo_compiler.prove.synthetic import (
+    NUM_ROWS,
+    Forms,
+    Golds,
+    Row,
+    find_forms,
+    find_golds,
+    make_rows,
+    write_honest,
+)
 from exgrpo_compiler.prove.table import Table
 from exgrpo_compiler.prove.training import dissect_reward, find_scales
 from exgrpo_compiler.prove.wordings import format_figure
@@ -39,6 +48,7 @@ class Bench(Record):
     anatomy: Anatomy
     scales: Mapping[str, tuple[float, float]]
     golds: tuple[Golds, ...]
+    forms: tuple[Forms, ...]
     key: Any
     """Equal where dialogue and dataset are, as far as junk is concerned."""
 
@@ -79,7 +89,8 @@ def build_bench(case: RewardCase) -> Keyed[Bench]:
 
     def make() -> Bench:
         golds = anatomy.shape.keep("golds", lambda: find_golds(case.graph))
-        return Bench(case.dialogue, dataset, anatomy, find_scales(case), golds, key)
+        forms = anatomy.shape.keep("forms", lambda: find_forms(case.graph))
+        return Bench(case.dialogue, dataset, anatomy, find_scales(case), golds, forms, key)
 
     return Keyed(make, (anatomy.shape, anatomy.texts, key))
 
@@ -95,8 +106,8 @@ class Arena:
         self._sampling = _sample_all(bench.dialogue)
         self._sees_length = any(node.op in ("tokens", "num_turns") for node in bench.anatomy.graph.nodes)
         self._looped = frozenset(e.name for e in bench.dialogue.exchanges if e.in_loop)
-        honest = write_honest(bench.dialogue, bench.golds, row, row)
-        mistaken = write_honest(bench.dialogue, bench.golds, row, other)
+        honest = write_honest(bench.dialogue, bench.golds, row, row, bench.forms)
+        mistaken = write_honest(bench.dialogue, bench.golds, row, other, bench.forms)
         kinds = [kind for turns in (*honest, *mistaken) for kind in self._make_kinds(turns, False)]
         self._num_right, self._num_honest = len(honest), len(kinds)
         self._places: list[list[int]] = []
@@ -209,7 +220,7 @@ def _get_arena(bench: Bench, at: int) -> Arena:
 
     def make() -> Arena:
         rows = make_rows(bench.dataset, bench.golds)
-        attacks = list_attacks(bench.dialogue, bench.dataset, bench.golds)
+        attacks = list_attacks(bench.dialogue, bench.dataset, bench.golds, bench.forms)
         echo = repeat_question(bench.dataset, rows[at])
         return Arena(bench, rows[at], rows[(at + 1) % len(rows)], [*attacks, echo])
 

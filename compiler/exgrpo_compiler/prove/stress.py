@@ -64,7 +64,7 @@ def stress_reward(case: RewardCase, rows: Sequence[Row] = ()) -> Stress:
     given = list(rows[:MAX_ROWS])
     if len(given) < MIN_ROWS:
         given += make_rows(bench.dataset, bench.golds, MIN_ROWS + 1)
-    attacks = list_attacks(bench.dialogue, bench.dataset, bench.golds, is_large=True)
+    attacks = list_attacks(bench.dialogue, bench.dataset, bench.golds, bench.forms, is_large=True)
     scores: dict[tuple[str, str], list[Score]] = {}
     for row in given:
         echo = repeat_question(bench.dataset, row)

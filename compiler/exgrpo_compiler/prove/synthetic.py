@@ -55,6 +55,41 @@ def find_golds(graph: RewardGraph) -> tuple[Golds, ...]:
     return tuple(found)
 
 
+class Forms(Record):
+    """What a reward looks for in a turn beside its answer."""
+
+    turn: str
+    answers: tuple[AnswerSpec, ...]
+    """Of `format(…)` and `matches(…)`."""
+    words: tuple[str, ...]
+    """Literals of `contains(…)`."""
+
+    @property
+    def markup(self) -> tuple[str, ...]:
+        """Words that are signs of a form, as `<think>`, and no part of what is said."""
+        return tuple(word for word in self.words if _MARKUP.search(word))
+
+
+_MARKUP = re.compile(r"[<>#{}\\\[\]]")
+
+
+def find_forms(graph: RewardGraph) -> tuple[Forms, ...]:
+    """What the reward looks for, turn by turn."""
+    nodes = {node.id: node for node in graph.nodes}
+    found: dict[str, tuple[dict[str, AnswerSpec], dict[str, None]]] = {}
+    for node in graph.nodes:
+        fn = node.params.get("fn")
+        if fn not in ("matches", "format", "contains") or nodes[node.args[0]].op != "turn":
+            continue
+        answers, words = found.setdefault(nodes[node.args[0]].params["name"], ({}, {}))
+        if fn != "contains":
+            spec = AnswerSpec(**_read_spec(node.params["answer"]))
+            answers.setdefault(repr(spec), spec)
+        elif isinstance(word := nodes[node.args[1]].params.get("value"), str):
+            words.setdefault(word)
+    return tuple(Forms(turn, tuple(own.values()), tuple(words)) for turn, (own, words) in found.items())
+
+
 def _read_spec(plain: Mapping[str, Any]) -> dict[str, Any]:
     from exgrpo_artifact.manifest import FieldType
 
@@ -116,15 +151,16 @@ def list_answers(answer: AnswerSpec) -> Sequence[Any]:
 
 
 def write_honest(
-    dialogue: CheckedDialogue, golds: Sequence[Golds], row: Row, answers: Row
+    dialogue: CheckedDialogue, golds: Sequence[Golds], row: Row, answers: Row, forms: Sequence[Forms] = ()
 ) -> list[dict[str, str]]:
-    """What honest rollouts say in each turn: the teacher's words, and plain sentences with the answer.
+    """What honest rollouts say in each turn: the teacher's words, plain sentences with the answer, and the forms looked for.
 
     Answers come from `answers`: those of another row are wrong ones.
     """
     by_turn = {gold.turn: gold for gold in golds if gold.field in row}
     row = {**row, **{gold.field: answers[gold.field] for gold in by_turn.values()}}
-    rollouts: list[dict[str, str]] = [{}, {}]
+    by_form = {form.turn: form for form in forms}
+    rollouts: list[dict[str, str]] = [{}, {}, {}]
     for exchange in dialogue.exchanges:
         gold = by_turn.get(exchange.name)
         plain = (
@@ -135,7 +171,40 @@ def write_honest(
         taught = render_target(exchange, row)
         rollouts[0][exchange.name] = taught if taught is not None else plain
         rollouts[1][exchange.name] = "First the given numbers, then what was asked. " + plain
-    return rollouts
+        form = by_form.get(exchange.name)
+        value = row[gold.field] if gold is not None else None
+        rollouts[2][exchange.name] = plain if form is None else _meet_forms(form, gold, value, plain)
+    return rollouts if rollouts[2] != rollouts[0] else rollouts[:2]
+
+
+def _meet_forms(form: Forms, gold: Golds | None, value: Any, plain: str) -> str:
+    """The plain sentence with the answer stated in every form that is looked for, where that leaves it the answer."""
+    text = plain
+    for spec in form.answers:
+        if extract_answer(text, spec) is not None:
+            continue
+        stated = state_answer(spec, list_answers(spec)[0] if value is None else value)
+        for longer in (stated, f"{text} {stated}", f"{stated} {text}"):
+            kept = all(
+                extract_answer(longer, one) is not None
+                for one in form.answers
+                if extract_answer(text, one) is not None
+            )
+            if kept and extract_answer(longer, spec) is not None and _is_read(longer, gold, value):
+                text = longer
+                break
+    if form.markup and not all(word in text for word in form.markup):
+        marked = " ".join((*form.markup, text))
+        if _is_read(marked, gold, value):
+            text = marked
+    return text
+
+
+def _is_read(text: str, gold: Golds | None, value: Any) -> bool:
+    if gold is None:
+        return True
+    found = extract_answer(text, gold.answer)
+    return found is not None and (gold.answer.kind == "math.boxed" or same_answer(found, value, gold.answer))
 
 
 def render_target(exchange: CheckedExchange, row: Row) -> str | None:
@@ -163,13 +232,37 @@ _VALUE = re.compile(r"\{\{[^{}]*?\.(\w+)[^{}]*\}\}")
 def state_answer(answer: AnswerSpec, value: Any) -> str:
     """A sentence from which the answer is read; the value itself where no form is known."""
     text = ("yes" if value else "no") if isinstance(value, bool) else str(value)
-    for form in _FORMS.get(answer.kind, _ANY_FORMS):
+    for form in (*_FORMS.get(answer.kind, _ANY_FORMS), *_find_literal_form(answer)):
         sentence = form.format(text)
         found = extract_answer(sentence, answer)
         if found is not None and (answer.kind == "math.boxed" or same_answer(found, value, answer)):
             return sentence
     return text
 
+
+def _find_literal_form(answer: AnswerSpec) -> tuple[str, ...]:
+    r"""The form of a regex of literals, blanks, gaps and groups, as `Final: (\d+)!`: the answer stands in every gap and group."""
+    form, at, pattern = "", 0, answer.pattern or ""
+    while at < len(pattern):
+        piece = _PIECE.match(pattern, at)
+        if piece is None:
+            return ()
+        at = piece.end()
+        if piece["hole"]:
+            form += "{0}"
+        elif piece["blank"]:
+            form += " "
+        elif not piece["mark"]:
+            form += piece[0].removeprefix("\\").replace("{", "{{").replace("}", "}}")
+    return (form,) if form else ()
+
+
+_PIECE = re.compile(
+    r"(?P<mark>\(\?[ims]+\)|[\^$]|\\b)"
+    r"|(?P<hole>\((?!\?)(?:[^()\\]|\\.)*\)|(?:\.|\[\\s\\S\])[*+]\??)"
+    r"|(?P<blank>\\s(?:[*+?]\??)?)"
+    r"|(?:\\[^\w\s]|[^\\\[\](){}|.*+?^$])(?![*+?{])"
+)
 
 _FORMS: Mapping[str, Sequence[str]] = {
     "number.last": ("The answer is {}.",),
