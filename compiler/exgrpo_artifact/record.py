@@ -1,7 +1,7 @@
 """Frozen values with named fields: what everything between source and artifact is made of.
 
 A `Record` is what a frozen slotted dataclass is, at a tenth of its cost at import: a `check` of one file makes a hundred of these
-classes and uses a third of them, so `__init__` is written when a class is first used, and nothing else is generated.
+classes and uses a third of them, so `__init__` is written when a class has been used a few times, and nothing else is generated.
 pydantic reads a Record as the dataclass that it looks like, wherever artifacts are validated or described.
 """
 
@@ -33,6 +33,7 @@ class RecordType(type):
     record_fields: tuple[str, ...]
     record_defaults: dict[str, Any]
     is_keyword_only: bool
+    num_made: int
 
     def __new__(
         mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], *, kw_only: bool = False
@@ -51,7 +52,8 @@ class RecordType(type):
         cls.record_defaults = defaults
         cls.is_keyword_only = kw_only or any(base.is_keyword_only for base in inherited)
         if bases:
-            cls.__init__ = _write_init_on_first_use  # type: ignore[misc]
+            cls.__init__ = _init_rarely  # type: ignore[misc]
+            cls.num_made = 0
         return cls
 
     def __init__(cls, *_: Any, **__: Any) -> None:
@@ -122,11 +124,33 @@ def _rebuild(cls: Any, values: dict[str, Any]) -> Any:
     return cls(**values)
 
 
-def _write_init_on_first_use(self: Any, *args: Any, **kwargs: Any) -> None:
+_RARE = 12
+"""So many values of a class are made field by field; from then on an `__init__` of its own is worth writing."""
+
+
+def _init_rarely(self: Any, *args: Any, **kwargs: Any) -> None:
+    """`__init__` until a class has proved to be in use. Wrong arguments are told by the one that is written."""
     cls: Any = type(self)
-    if cls.__init__ is _write_init_on_first_use:
+    cls.num_made += 1
+    fields, defaults = cls.record_fields, cls.record_defaults
+    values = {**dict(zip(fields, args, strict=False)), **kwargs}
+    is_right = len(values) == len(args) + len(kwargs) and not (args and cls.is_keyword_only)
+    if cls.num_made > _RARE or not is_right or any(name not in fields for name in kwargs):
         cls.__init__ = _write_init(cls)
-    cls.__init__(self, *args, **kwargs)
+        cls.__init__(self, *args, **kwargs)
+        return
+    for name in fields:
+        if name in values:
+            value = values[name]
+        elif name in defaults:
+            value = defaults[name]
+            if isinstance(value, _Factory):
+                value = value.make()
+        else:
+            cls.__init__ = _write_init(cls)
+            cls.__init__(self, *args, **kwargs)
+            return
+        object.__setattr__(self, name, value)
 
 
 def _write_init(cls: RecordType) -> Any:

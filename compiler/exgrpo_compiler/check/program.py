@@ -18,9 +18,8 @@ from exgrpo_compiler.check.probes import check_probes
 from exgrpo_compiler.check.reward import check_reward
 from exgrpo_compiler.check.rule import check_rubric, check_rule
 from exgrpo_compiler.check.strings import check_strings, find_template_consts
-from exgrpo_compiler.check.study import check_study
 from exgrpo_compiler.check.task import check_task
-from exgrpo_compiler.check.test_block import check_test
+from exgrpo_compiler.checked_tests import CheckedTest
 from exgrpo_compiler.diagnostics import Outcome
 from exgrpo_compiler.ir import CheckedProgram
 from exgrpo_compiler.problems import Problems
@@ -68,11 +67,30 @@ def check_program(
     for key in program.keys_of("task"):
         known[key] = check_task(context.in_module(key.module), program.decls[key])
     _verify_titles(program, problems)
+    tests = _check_tests(context)
+    _check_studies(context)
+    return Outcome(replace(_build_program(program, known), tests=tests), problems.found)
+
+
+def _check_tests(context: Context) -> tuple[CheckedTest, ...]:
+    """The entry file's tests; those of other files are checked, too."""
+    program = context.program
+    if not program.tests:
+        return ()
+    from exgrpo_compiler.check.test_block import check_test  # here, as below: most files have none
+
     tests = [(module, check_test(context.in_module(module), decl)) for module, decl in program.tests]
-    for key in program.keys_of("study"):
-        check_study(context.in_module(key.module), program.decls[key])
-    own = tuple(test for module, test in tests if module == program.entry and test is not None)
-    return Outcome(replace(_build_program(program, known), tests=own), problems.found)
+    return tuple(test for module, test in tests if module == program.entry and test is not None)
+
+
+def _check_studies(context: Context) -> None:
+    keys = context.program.keys_of("study")
+    if not keys:
+        return
+    from exgrpo_compiler.check.study import check_study
+
+    for key in keys:
+        check_study(context.in_module(key.module), context.program.decls[key])
 
 
 def _verify_titles(program: Program, problems: Problems) -> None:
