@@ -11,6 +11,7 @@ from exgrpo_compiler.ast import Argument, Attribute, Call, Decl, Expr, Ref, Text
 from exgrpo_compiler.builtins import ANSWER_KINDS
 from exgrpo_compiler.check.context import Context, find_declaration, find_type_name
 from exgrpo_compiler.check.forms import sort_statements
+from exgrpo_compiler.check.misspelt import report_misspelt
 from exgrpo_compiler.check.type_names import read_type
 from exgrpo_compiler.diagnostics import suggest_name
 from exgrpo_compiler.ir import CheckedAnswer
@@ -105,6 +106,8 @@ def _read_extract(context: Context, expr: Expr, type_: FieldType) -> AnswerSpec 
     if isinstance(expr, Call) and isinstance(expr.function, Ref) and expr.function.name in ("first", "last"):
         which: Literal["first", "last"] = "first" if expr.function.name == "first" else "last"
         return _read_regex(context, expr.arguments, expr.span, which, type_)
+    if report_misspelt(context.problems, expr, ("first", "last")):
+        return None
     context.problems.error(
         "type-mismatch",
         expr.span,

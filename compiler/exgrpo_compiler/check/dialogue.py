@@ -13,6 +13,7 @@ from exgrpo_compiler.check.context import Context
 from exgrpo_compiler.check.cuts import verify_cut
 from exgrpo_compiler.check.expressions import check_expression, get_literal, verify_same_unit, verify_type
 from exgrpo_compiler.check.forms import Sorted, report_double, sort_statements
+from exgrpo_compiler.check.misspelt import report_misspelt
 from exgrpo_compiler.check.params import BoundParam, bind_params, require_param
 from exgrpo_compiler.check.prompt import check_prompt
 from exgrpo_compiler.check.scope import PlainName, Scope
@@ -241,6 +242,8 @@ def _read_loop_head(
         constant = read_constant(context, count)
         number = read_number(context, count, _COUNT, constant) if constant is not None else None
         return variable.text, int(number) if number is not None else None
+    if report_misspelt(context.problems, sequence, ("sample",), (probes.name,)):
+        return variable.text, None
     context.problems.error(
         "type-mismatch",
         sequence.span,
@@ -294,6 +297,8 @@ def _read_cut(
             return CheckedCut("first", count=count) if count else None
         if value.function.name == "branch":
             return _read_branch(context, value, statement, declared, most)
+    if report_misspelt(context.problems, value, ("first", "branch"), ("all",)):
+        return None
     context.problems.error(
         "type-mismatch",
         value.span,

@@ -102,6 +102,8 @@ def sort_statements(
                     step = AssistantStep(statement.path[0], None, statement.value, statement.span)
                     others.append(step)  # with it, the turns still alternate
                 continue
+            if is_damaged and key not in form.keys and find_closest(key, form.statements) is not None:
+                continue  # a statement's word, misspelt, which the parser reported
             _take_assign(statement, form, kind, what, assigns, problems)
         elif get_word(statement) in form.statements:
             others.append(statement)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix, Label, suggest_name
-from exgrpo_compiler.problems import suggest_fix
+from exgrpo_compiler.problems import is_one_slip, suggest_fix
 from exgrpo_compiler.source import Source, Span
 from exgrpo_compiler.syntax.foreign import describe_foreign, find_statement_hint
 from exgrpo_compiler.syntax.terminals import (
@@ -192,6 +192,10 @@ def _describe_statement(failure: Failure) -> Diagnostic | None:
     if is_top_level and (_is_first_on_line(failure) or "COMPARISON" not in failure.accepts):
         if failure.tokens[0].type == "USE" and token.line == failure.tokens[0].line:
             return _report(failure, f"Expected `.{{` or `as`, found {describe_token(token)}.", _USE_HINT)
+        following = _get_token(failure, 1)
+        if following is not None and is_misspelt_header(token, following):
+            fix = Fix("write `exg`", (Edit(_get_place(failure), "exg"),), is_safe=True)
+            return _report(failure, f"The header is misspelt: `{token}`.", "did you mean `exg`?", fix=fix)
         hint = suggest_name(str(token), _DECLARATION_WORDS) or _DECLARATION_HINT
         return _report(
             failure,
@@ -205,6 +209,12 @@ def _describe_statement(failure: Failure) -> Diagnostic | None:
         return _report_no_statement(failure, before)
     is_alone = failure.accepts >= {"EQUALS", "COLON", "NAME"} and failure.opener is not None
     return _report_no_statement(failure, previous) if is_alone else None
+
+
+def is_misspelt_header(word: Token, number: Token) -> bool:
+    """Whether the two begin a file but for a slip in `exg`."""
+    is_meant = word.text.lower() == "exg" or is_one_slip(word.text.lower(), "exg")
+    return word.type in NAMES and number.type == "NUMBER" and word.line == number.line and is_meant
 
 
 def _report_no_statement(failure: Failure, word: Token) -> Diagnostic:
@@ -224,7 +234,8 @@ def _report_no_statement(failure: Failure, word: Token) -> Diagnostic:
         return _report(failure, message, fix.title, fix=fix)
     foreign = find_statement_hint(str(word))
     hint = foreign or suggest_name(str(word), _BLOCK_WORDS) or "a setting is written `name = value`"
-    return Diagnostic("syntax-error", "error", f"`{word}` begins no statement.", place, hint=hint)
+    fix = None if foreign else suggest_fix(place, str(word), _BLOCK_WORDS)
+    return Diagnostic("syntax-error", "error", f"`{word}` begins no statement.", place, hint=hint, fix=fix)
 
 
 def _describe_comma(failure: Failure) -> Diagnostic | None:

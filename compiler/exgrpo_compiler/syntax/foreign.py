@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from exgrpo_compiler.diagnostics import Diagnostic
+from exgrpo_compiler.diagnostics import Diagnostic, find_closest
 from exgrpo_compiler.source import Source, Span
 from exgrpo_compiler.syntax.terminals import NAMES, STATEMENT_WORDS, STRINGS
 from exgrpo_compiler.syntax.tokens import is_first_on_line
@@ -26,6 +26,8 @@ _STATEMENTS = {
     "while": "the only loop is `for probe in …`, in a dialogue",
     "let": "write `name = value` alone",
 }
+_TEXT_STATEMENTS = ("example",)
+"""Words of statements in which a text follows at once."""
 _INFIX = {
     "is": "write `==`",
     "elif": "conditions are chained: `a if x else b if y else c`",
@@ -185,6 +187,8 @@ def _describe_first(
         if previous.text in _STATEMENTS:
             return f"`{previous}` begins no statement.", _STATEMENTS[previous.text], previous, previous
         if token.type in STRINGS | {"NUMBER"} and previous.type in NAMES - STATEMENT_WORDS and not is_first:
+            if find_closest(previous.text, _TEXT_STATEMENTS) is not None:
+                return None  # a statement's word, misspelt
             return f"Expected `=` after `{previous}`.", f"write `{previous} = …`", token, token
     return None
 
