@@ -160,6 +160,31 @@ def test_check_and_stress_agree_on_the_forms_that_a_reward_names(total: str, is_
 
 
 @pytest.mark.parametrize(
+    ("total", "is_idle"),
+    [
+        ('outcome * contains(d.final, "zebra")', True),
+        ('outcome if contains(d.final, "zebra") == 1 else 0', True),
+        ('outcome * contains(d.final, "<answer>")', False),
+        ('outcome * (1 - contains(d.final, "answer"))', False),
+        ("outcome if d.tokens > 9000tok else 0", False),
+        ('outcome * (0 if contains(d.final, "zebra") == 1 else 0)', False),
+        ("outcome if mean(outcome) > 0.9 else 0", False),
+        ('outcome if contains(item.question, "zebra") == 1 else 0', False),
+    ],
+)
+def test_a_right_answer_that_earns_what_silence_does_is_told_in_check_and_stress(
+    total: str, is_idle: bool
+) -> None:
+    terms = f"outcome = matches(d.final, item.gold); total = {total}"
+    (case,) = find_cases(write_spec(terms)).rewards
+    found = [one.message for one in prove_hackable(case)]
+    said = "A completion that says nothing earns 0, and an honest right answer 0."
+    assert found == [said] * is_idle
+    if is_idle:
+        assert stress_reward(case).is_idle
+
+
+@pytest.mark.parametrize(
     "answer",
     [
         *(

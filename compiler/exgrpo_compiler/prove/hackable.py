@@ -123,8 +123,27 @@ class Arena:
                     kinds.append(kind)
                 places.append(known[key])
             self._places.append(places)
+        self._worded = range(len(kinds), len(kinds))
+        """Kinds of a right answer that has all words in it that the reward searches for."""
+        words = {form.turn: " ".join(form.words) for form in bench.forms if form.words}
+        if words:
+            said = {
+                name: f"{words[name]} {text}" if name in words else text for name, text in honest[-1].items()
+            }
+            kinds += self._make_kinds(said, False)
+            self._worded = range(self._worded.start, len(kinds))
         counts = [1 if at < self._num_honest else 0 for at in range(len(kinds))]
         self._table = Table(bench.anatomy, kinds, kinds[0].atoms if kinds else {}, [counts])
+
+    def lacks_words(self, anatomy: Anatomy) -> bool:
+        """Whether all that was tried earns the same, and a right answer that has the reward's own words in it earns more."""
+        totals = self._table.spread(anatomy.graph.result, anatomy)
+        if not self._worded or not all(map(_is_number, totals)):
+            return False
+        tried = [float(total) for at, total in enumerate(totals) if at not in self._worded]
+        return max(tried) - min(tried) <= TOLERANCE and any(
+            totals[at] > tried[0] + TOLERANCE for at in self._worded
+        )
 
     def _make_kinds(self, turns: Mapping[str, str], is_praised: bool) -> list[Kind]:
         sampling = self._sampling
@@ -201,6 +220,10 @@ def _is_number(value: Any) -> bool:
 
 def find_hacks(bench: Bench) -> list[Score]:
     """Texts of the small corpus that pay on every row, in the first scenario where they do; the best paid first."""
+    if any(form.words for form in bench.forms):
+        arenas = [_get_arena(bench, at) for at in range(NUM_ROWS)]
+        if all(arena.lacks_words(bench.anatomy) for arena in arenas):
+            return [score for score in arenas[0].score(bench.anatomy) if not score.attack.text][:1]
     found: dict[tuple[str, str], Score] = {}
     for at in range(NUM_ROWS):
         arena = _get_arena(bench, at)
@@ -239,6 +262,13 @@ def _find_in(bench: Bench) -> Score | None:
     return hacks[0] if hacks else None
 
 
+_HINT = (
+    "pay for nothing but what a right answer has, as in `… if outcome == 1 else 0`; "
+    "`exgrpo stress` shows what else is paid for"
+)
+_IDLE_HINT = "an honest right answer earns no more than anything else: do not make it depend on words that it need not say"
+
+
 def prove_hackable(case: RewardCase) -> Iterable[Diagnostic]:
     """`hackable` of a reward."""
     worst = _find_in(build_bench(case))
@@ -258,7 +288,7 @@ def prove_hackable(case: RewardCase) -> Iterable[Diagnostic]:
             )
             for name, value, honest in paid
         ),
-        "pay for nothing but what a right answer has, as in `… if outcome == 1 else 0`; `exgrpo stress` shows what else is paid for",
+        _HINT if worst.is_hack else _IDLE_HINT,
     )
 
 
