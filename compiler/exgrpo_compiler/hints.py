@@ -33,6 +33,7 @@ GENERAL_HINTS: Final[Mapping[str, str]] = {
     "import-cycle": "move what both files need into a third",
     "invalid-value": "docs/language.md lists what each setting takes",
     "kind-mismatch": "a name stands for what its declaration is: a dataset, a model, a rule, …",
+    "latex-braces": "LaTeX's braces around a value are written { {{ x }} }",
     "level-mismatch": "an aggregate (mean max min count any all) lifts one level: turn, rollout, group",
     "misplaced-function": "`agrees` and `solved` belong in filters; docs/language.md says where each function may stand",
     "misplaced-statement": "docs/language.md lists what each declaration takes",

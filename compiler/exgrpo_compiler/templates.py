@@ -14,7 +14,7 @@ from exgrpo_compiler.ast import Text
 from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix, Severity
 from exgrpo_compiler.problems import Problems
 from exgrpo_compiler.template.findings import Analysis, Finding, Remedy, Replacement
-from exgrpo_compiler.template.words import LATEX_HINT, find_latex, make_span
+from exgrpo_compiler.template.words import ARGUMENT_HINT, LATEX_HINT, find_argument, find_latex, make_span
 from exgrpo_compiler.value_types import Type
 
 Names = Mapping[str, Type]
@@ -57,6 +57,13 @@ def _analyse(text: str, names: tuple[tuple[str, Type], ...]) -> Analysis:
     try:
         parsed = parse_template(text)
     except TemplateError as error:
+        triple = find_argument(text, error.at)
+        if triple is not None and text.startswith("{{{", triple):
+            message = "LaTeX's brace and those of the template run into each other."
+            remedy = Remedy("put a space between them", (Replacement(triple + 1, 0, " "),))
+            return Analysis(
+                (Finding("template-syntax", triple, 3, message, ARGUMENT_HINT, remedy),), frozenset()
+            )
         latex = find_latex(text, error.at)
         finding = Finding(
             "template-syntax",

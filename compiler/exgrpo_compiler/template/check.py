@@ -35,7 +35,7 @@ from exgrpo_compiler.template.nodes import (
     Statement,
     Value,
 )
-from exgrpo_compiler.template.words import LATEX_HINT, find_latex
+from exgrpo_compiler.template.words import ARGUMENT_HINT, LATEX_HINT, find_argument, find_latex
 from exgrpo_compiler.value_types import ANY, BOOL, INT, NUMBER, TEXT, Type, join_types, list_of, name_type
 
 
@@ -71,7 +71,7 @@ class TemplateChecker:
     def check(self, body: Sequence[Statement]) -> None:
         """Checks a whole template."""
         self._check_body(body, {name: Meaning(type_) for name, type_ in self.names.items()})
-        if self.findings:
+        if any(not finding.is_warning for finding in self.findings):
             return
         for place, (name, word, is_shadow) in sorted(self._bound.items()):
             if place not in self._read and not name.startswith("_"):
@@ -172,7 +172,21 @@ class TemplateChecker:
                 Finding("template-construct", node.start, length, message, LATEX_HINT, remedy)
             )
             return
-        self._verify_printable(node, self.check_value(node, scope))
+        if self._verify_printable(node, self.check_value(node, scope)):
+            self._warn_latex(node)
+
+    def _warn_latex(self, node: Value) -> None:
+        opening = find_argument(self.text, node.start)
+        closing = self.text.find("}}", node.end)
+        if opening is None or closing < 0:
+            return
+        message = "This prints a value where LaTeX has the braces of an argument, which are lost."
+        edits = (Replacement(opening, 0, "{ "), Replacement(closing + 2, 0, " }"))
+        remedy = Remedy("put LaTeX's braces around it", edits)
+        length = closing + 2 - opening
+        self.findings.append(
+            Finding("latex-braces", opening, length, message, ARGUMENT_HINT, remedy, is_warning=True)
+        )
 
     def _verify_printable(self, node: Value, type_: Type | None) -> bool:
         if type_ is None:

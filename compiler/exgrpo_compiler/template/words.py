@@ -8,6 +8,9 @@ from exgrpo_compiler.ast import Text
 from exgrpo_compiler.source import Span
 
 LATEX_HINT = "`{{` begins a template expression; LaTeX braces are written {% raw %}…{% endraw %}"
+ARGUMENT_HINT = (
+    "LaTeX's braces around a value are written { {{ x }} }; where there is no value, {% raw %}…{% endraw %}"
+)
 _LATEX = re.compile(r"(\\[A-Za-z]+(\s*\{[^{}]*\})*|[\^_])\s*$")
 
 
@@ -37,6 +40,21 @@ def find_latex(text: str, at: int) -> tuple[int, int] | None:
             return None
         end = closing
     return (command.start(), end) if end > at else None
+
+
+_ARGUMENT = re.compile(r"\\[A-Za-z]{2,}(\{[^{}]*\})*$")
+
+
+def find_argument(text: str, at: int) -> int | None:
+    r"""Where the `{{` or `{{{` before `at` begins, if it stands directly after a command of LaTeX or its arguments.
+
+    >>> find_argument(r"Show \frac{1}{{ x }} now", 15)
+    13
+    """
+    opening = text.rfind("{{", 0, at + 2)
+    if opening > 0 and text[opening - 1] == "{":
+        opening -= 1
+    return opening if opening >= 0 and _ARGUMENT.search(text[:opening]) else None
 
 
 def _find_closing(text: str, opening: int) -> int | None:
