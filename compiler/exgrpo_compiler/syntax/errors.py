@@ -229,9 +229,9 @@ def _report_no_statement(failure: Failure, word: Token) -> Diagnostic:
         return Diagnostic("syntax-error", "error", f"Expected `{{` after `{word}`.", end)
     token = _get_token(failure)
     if token is not None and token.text == "==" and name is word:
-        fix = Fix("write `=`", (Edit(get_span(failure.source, token), "="),), is_safe=True)
+        equals = Fix("write `=`", (Edit(get_span(failure.source, token), "="),), is_safe=True)
         message = f"`{word}` is given its value by `=`; `==` compares."
-        return _report(failure, message, fix.title, fix=fix)
+        return _report(failure, message, equals.title, fix=equals)
     foreign = find_statement_hint(str(word))
     hint = foreign or suggest_name(str(word), _BLOCK_WORDS) or "a setting is written `name = value`"
     fix = None if foreign else suggest_fix(place, str(word), _BLOCK_WORDS)
