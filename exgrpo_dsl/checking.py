@@ -48,6 +48,7 @@ class CheckSession:
         self._raw: dict[str, bytes | None] = {}
         self._sources: dict[tuple[str, str], Source] = {}
         self._parsed: dict[str, Outcome[SpecFile]] = {}
+        self._imported: set[str] = set()
 
     def check(self, path: str, overrides: Sequence[str] = ()) -> CheckedFile:
         """The result for a file: stored, or computed and stored.
@@ -81,9 +82,19 @@ class CheckSession:
         except UnreadableSpecError as error:
             return CheckedFile(path, (error.diagnostic,))
         checked = CheckedFile(path, outcome.diagnostics, list_notes(outcome.value))
+        self._forget(path)
         if self._cache is not None and not overrides:
             self._cache.keep(path, tuple(closure.items()), store_result(checked))
         return checked
+
+    def _forget(self, path: str) -> None:
+        """Lets go of a file that no other has imported so far: of a thousand specs only libraries are needed twice."""
+        if path in self._imported:
+            return
+        module = os.path.basename(path)
+        self._raw.pop(path, None)
+        self._sources.pop((path, module), None)
+        self._parsed.pop(f"{module}\0{path}", None)
 
     def verify_sample(self, paths: Sequence[str], count: int) -> None:
         """Computes some stored results again.
@@ -115,6 +126,7 @@ class CheckSession:
         return self._sources[path, module]
 
     def _load(self, path: str, module: str, closure: dict[str, str]) -> Source | None:
+        self._imported.add(path)
         if path not in self._raw:
             self._raw[path] = read_bytes(path) if os.path.isfile(path) else None
         if self._raw[path] is None:
