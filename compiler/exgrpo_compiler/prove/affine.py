@@ -11,7 +11,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from random import Random
 from typing import Any, Final, NamedTuple
 
 from exgrpo_artifact.graph import Node
@@ -188,6 +187,8 @@ class _Proof:
             for two in find_implied(freedom.anatomy, frozenset({one}))
             if two in self._own
         ]
+        from random import Random  # here: few rewards come this far, and a cold check is mostly imports
+
         self._random = Random(20240917)
 
     @property
