@@ -7,7 +7,6 @@ the assumption does not reach its members. `same[i]` holds the nodes that node i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import copy
 from typing import Any, Final
 
 from exgrpo_artifact.graph import Level, Node, RewardGraph
@@ -52,7 +51,8 @@ class Plan:
 
     def fill(self, graph: RewardGraph) -> Plan:
         """The plan of a graph that differs in literals only, and has equal ones where this one has."""
-        filled = copy(self)
+        filled = object.__new__(Plan)
+        vars(filled).update(vars(self))
         filled.params = self.params.copy()
         for node in graph.nodes:
             if node.op == "const":
