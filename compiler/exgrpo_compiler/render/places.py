@@ -10,7 +10,7 @@ from exgrpo_compiler.source import Span
 def build_path(name: str, base: str = "") -> str:
     r"""The name of a source with forward slashes, relative to `base` where it lies below it.
 
-    >>> build_path("/work/specs/sums.exg", "/work"), build_path("specs\\sums.exg"), build_path("./sums.exg")
+    >>> build_path("/team/specs/sums.exg", "/team"), build_path("specs\\sums.exg"), build_path("./sums.exg")
     ('specs/sums.exg', 'specs/sums.exg', 'sums.exg')
     """
     path, root = name.replace("\\", "/"), base.replace("\\", "/").rstrip("/") + "/"
