@@ -26,6 +26,9 @@ __all__ = ["ArtifactFiles", "CheckedSpec", "Load", "check_spec", "compile_spec"]
 ArtifactFiles = dict[str, str]
 """Path inside the artifact -> text."""
 
+TermsOff = frozenset[tuple[Key, str]]
+"""(reward, term) pairs that were turned off."""
+
 Parse = Callable[[Source], Outcome[SpecFile]]
 """How a file is parsed: `parse_spec`, or what remembers its results."""
 
@@ -50,38 +53,44 @@ def check_spec(
     changed = _override(resolved.value, overrides)
     assert changed.value is not None
     program, terms_off, turned_off = changed.value
-    checked = check_program(program, terms_off, resolved.value)
-    assert checked.value is not None
-    secrets = check_secrets(checked.value, program)
     # Where a file could not be read as a whole, or an import not found, what was lost may be what a proof misses.
     is_whole = not has_errors((*resolved.diagnostics, *changed.diagnostics))
-    proved = prove_program(program, checked.value) if is_whole else Proved((), ())
-    own = _merge(checked.diagnostics, secrets, proved.diagnostics)
-    variants = _check_variants(program, terms_off, resolved.value, own)
-    diagnostics = _merge(resolved.diagnostics, changed.diagnostics, own, variants)
+    own = _examine(program, terms_off, resolved.value, is_proved=is_whole)
+    variants = _check_variants(program, terms_off, resolved.value, own.diagnostics)
+    diagnostics = _merge(resolved.diagnostics, changed.diagnostics, own.diagnostics, variants)
     specs = [module.spec for module in resolved.value.modules.values()]
     reported = apply_silences(specs, diagnostics, is_overridden=bool(overrides))
-    return Outcome(CheckedSpec(checked.value, tuple(overrides), turned_off, proved.notes), reported)
+    return Outcome(CheckedSpec(own.checked, tuple(overrides), turned_off, own.notes), reported)
+
+
+class _Examined(NamedTuple):
+    """A checked program with all that was found in it, by checks, flow and proofs."""
+
+    checked: CheckedProgram
+    diagnostics: tuple[Diagnostic, ...]
+    notes: tuple[str, ...]
+
+
+def _examine(program: Program, terms_off: TermsOff, written: Program, *, is_proved: bool = True) -> _Examined:
+    checked = check_program(program, terms_off, written)
+    assert checked.value is not None
+    secrets = check_secrets(checked.value, program)
+    proved = prove_program(program, checked.value) if is_proved else Proved((), ())
+    found = _merge(checked.diagnostics, secrets, proved.diagnostics)
+    return _Examined(checked.value, found, proved.notes)
 
 
 def _check_variants(
-    program: Program,
-    terms_off: frozenset[tuple[Key, str]],
-    written: Program,
-    found: tuple[Diagnostic, ...],
+    program: Program, terms_off: TermsOff, written: Program, found: tuple[Diagnostic, ...]
 ) -> tuple[Diagnostic, ...]:
     """What is wrong in the variants of studies, each of them a program of its own."""
     if not program.keys_of("study"):
         return ()
     from exgrpo_compiler.check.variants import check_variants
 
-    def check(variant: Program, off: frozenset[tuple[Key, str]]) -> tuple[Diagnostic, ...]:
-        checked = check_program(variant, terms_off | off, written)
-        assert checked.value is not None
-        secrets = check_secrets(checked.value, variant)
-        return _merge(checked.diagnostics, secrets, prove_program(variant, checked.value).diagnostics)
-
-    return check_variants(program, found, check)
+    return check_variants(
+        program, found, lambda variant, off: _examine(variant, terms_off | off, written).diagnostics
+    )
 
 
 def compile_spec(
@@ -111,7 +120,7 @@ class _Overridden(NamedTuple):
     """The program to check, and what was turned off in it."""
 
     program: Program
-    terms_off: frozenset[tuple[Key, str]]
+    terms_off: TermsOff
     turned_off: tuple[str, ...]
 
 
