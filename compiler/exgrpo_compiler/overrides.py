@@ -14,7 +14,7 @@ from exgrpo_artifact.record import Record, get_fields, replace
 from exgrpo_compiler.ast import Call, Decl, Expr, NamedStmt, Ref, Text
 from exgrpo_compiler.diagnostics import Label, Outcome, find_closest, suggest_name
 from exgrpo_compiler.problems import Problems, list_names
-from exgrpo_compiler.program import Key, Program
+from exgrpo_compiler.program import Overridden, Program
 from exgrpo_compiler.source import Source, Span
 from exgrpo_compiler.targets import (
     Path,
@@ -31,16 +31,6 @@ T = TypeVar("T")
 ParseExpression = Callable[[Source], Outcome[Expr]]
 
 _PATH = re.compile(r"\s*([^\W\d]\w*(?:\s*\.\s*[^\W\d]\w*)*)\s*=(?!=)")
-
-
-class Overridden(Record):
-    """The program with all overrides in it."""
-
-    program: Program
-    turned_off: tuple[str, ...] = ()
-    """Names of filters, stages and terms, as `invert.in_reach`."""
-    terms_off: frozenset[tuple[Key, str]] = frozenset()
-    """(reward, term) among them."""
 
 
 def apply_overrides(program: Program, texts: Sequence[str], parse: ParseExpression) -> Outcome[Overridden]:

@@ -15,7 +15,7 @@ from exgrpo_compiler.diagnostics import Diagnostic, Outcome, has_errors, suggest
 from exgrpo_compiler.ir import CheckedProgram
 from exgrpo_compiler.parse import parse_expression, parse_spec
 from exgrpo_compiler.problems import list_names
-from exgrpo_compiler.program import Key, Load, Program
+from exgrpo_compiler.program import Load, Overridden, Program, TermsOff
 from exgrpo_compiler.prove.program import Proved, prove_program
 from exgrpo_compiler.resolve import resolve_program
 from exgrpo_compiler.silences import apply_silences
@@ -25,9 +25,6 @@ __all__ = ["ArtifactFiles", "CheckedSpec", "Load", "check_spec", "compile_spec"]
 
 ArtifactFiles = dict[str, str]
 """Path inside the artifact -> text."""
-
-TermsOff = frozenset[tuple[Key, str]]
-"""(reward, term) pairs that were turned off."""
 
 Parse = Callable[[Source], Outcome[SpecFile]]
 """How a file is parsed: `parse_spec`, or what remembers its results."""
@@ -52,7 +49,7 @@ def check_spec(
         return Outcome(None, resolved.diagnostics)
     changed = _override(resolved.value, overrides)
     assert changed.value is not None
-    program, terms_off, turned_off = changed.value
+    program, turned_off, terms_off = changed.value.program, changed.value.turned_off, changed.value.terms_off
     # Where a file could not be read as a whole, or an import not found, what was lost may be what a proof misses.
     is_whole = not has_errors((*resolved.diagnostics, *changed.diagnostics))
     own = _examine(program, terms_off, resolved.value, is_proved=is_whole)
@@ -116,23 +113,12 @@ def compile_spec(
     return Outcome(artifacts, checked.diagnostics)
 
 
-class _Overridden(NamedTuple):
-    """The program to check, and what was turned off in it."""
-
-    program: Program
-    terms_off: TermsOff
-    turned_off: tuple[str, ...]
-
-
-def _override(program: Program, overrides: Sequence[str]) -> Outcome[_Overridden]:
+def _override(program: Program, overrides: Sequence[str]) -> Outcome[Overridden]:
     if not overrides:
-        return Outcome(_Overridden(program, frozenset(), ()))
+        return Outcome(Overridden(program))
     from exgrpo_compiler.overrides import apply_overrides
 
-    changed = apply_overrides(program, overrides, parse_expression)
-    assert changed.value is not None
-    value = changed.value
-    return Outcome(_Overridden(value.program, value.terms_off, value.turned_off), changed.diagnostics)
+    return apply_overrides(program, overrides, parse_expression)
 
 
 def _find_task_problem(source: Source, program: CheckedProgram, task: str | None) -> Diagnostic | None:

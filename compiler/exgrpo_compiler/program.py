@@ -85,3 +85,17 @@ class Program(Record):
     def with_decl(self, key: Key, decl: Decl) -> Program:
         """The program with one declaration replaced."""
         return replace(self, decls={**self.decls, key: decl})
+
+
+TermsOff = frozenset[tuple[Key, str]]
+"""(reward, term) pairs that were turned off."""
+
+
+class Overridden(Record):
+    """A program with all overrides in it."""
+
+    program: Program
+    turned_off: tuple[str, ...] = ()
+    """Names of filters, stages and terms, as `invert.in_reach`."""
+    terms_off: TermsOff = frozenset()
+    """The terms among them."""

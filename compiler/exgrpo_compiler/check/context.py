@@ -10,7 +10,7 @@ from exgrpo_compiler.ast import Attribute, Decl, Expr, Name, Ref, TypeExpr
 from exgrpo_compiler.builtins import PLANNED
 from exgrpo_compiler.diagnostics import Edit, Fix, Label
 from exgrpo_compiler.problems import Problems
-from exgrpo_compiler.program import MISSING, Key, ModuleAlias, Program
+from exgrpo_compiler.program import MISSING, Key, ModuleAlias, Program, TermsOff
 from exgrpo_compiler.source import Span
 from exgrpo_compiler.syntax.terminals import STATEMENT_WORDS
 
@@ -44,7 +44,7 @@ class Context(Record):
     module: str
     problems: Problems
     known: Mapping[Key, Any]
-    turned_off: frozenset[tuple[Key, str]]
+    turned_off: TermsOff
     """(reward, term) turned off from outside."""
     written: Program
     """The program before overrides: a study speaks of what is written."""

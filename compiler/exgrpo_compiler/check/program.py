@@ -23,7 +23,7 @@ from exgrpo_compiler.checked_tests import CheckedTest
 from exgrpo_compiler.diagnostics import Outcome
 from exgrpo_compiler.ir import CheckedProgram
 from exgrpo_compiler.problems import Problems
-from exgrpo_compiler.program import Key, Program
+from exgrpo_compiler.program import Key, Program, TermsOff
 
 Check = Callable[[Context, Decl], Any]
 
@@ -39,9 +39,7 @@ _ORDER: Mapping[str, Check] = {
 """Kinds whose check needs nothing but those before; rewards, tasks, tests and studies follow."""
 
 
-def check_program(
-    program: Program, turned_off: frozenset[tuple[Key, str]], written: Program
-) -> Outcome[CheckedProgram]:
+def check_program(program: Program, turned_off: TermsOff, written: Program) -> Outcome[CheckedProgram]:
     """Every declaration checked. A broken one is None in `known`, and those that use it keep silent about it.
 
     `turned_off` are (reward, term) pairs; `written` is the program before overrides.

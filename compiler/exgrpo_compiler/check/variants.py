@@ -13,10 +13,9 @@ from exgrpo_compiler.ast import Assign, Block, Decl, DropStmt, GroupBlock, Ref, 
 from exgrpo_compiler.diagnostics import Diagnostic, Label
 from exgrpo_compiler.overrides import set_target
 from exgrpo_compiler.problems import Problems
-from exgrpo_compiler.program import Key, Program
+from exgrpo_compiler.program import Key, Program, TermsOff
 from exgrpo_compiler.targets import find_targets, is_term, turn_off
 
-TermsOff = frozenset[tuple[Key, str]]
 Check = Callable[[Program, TermsOff], Iterable[Diagnostic]]
 """Diagnostics of a program with some terms turned off."""
 
