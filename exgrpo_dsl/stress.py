@@ -102,8 +102,8 @@ def _read_rows(
 
 
 def _convert(dataset: Dataset, raw: Sequence[dict[str, Any]], path: Path) -> list[Mapping[str, Any]]:
+    from exgrpo_runtime.data.rows import convert_row
     from exgrpo_runtime.records import Row
-    from exgrpo_runtime.rows import convert_row
 
     split = next(iter(dataset.splits))
     converted = [convert_row(dataset, split, at, row) for at, row in enumerate(raw)]

@@ -27,6 +27,7 @@ from exgrpo_dsl.errors import UsageError
 from exgrpo_dsl.preview.rows import read_raw_rows
 from exgrpo_dsl.specs import load_spec
 from exgrpo_runtime.chat import ChatFormat
+from exgrpo_runtime.data.rows import convert_row
 from exgrpo_runtime.plans import (
     Plan,
     cut_probes,
@@ -37,7 +38,6 @@ from exgrpo_runtime.plans import (
     plan_dialogue,
 )
 from exgrpo_runtime.records import Probe, Row
-from exgrpo_runtime.rows import convert_row
 from exgrpo_runtime.templates import TemplateSet
 
 _UNBOUNDED = 1 << 40

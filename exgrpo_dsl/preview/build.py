@@ -11,9 +11,9 @@ from exgrpo_artifact.manifest import Cut, Dialogue, EvaluateStage, GrpoStage, Ma
 from exgrpo_artifact.values import NOT_APPLICABLE, Failed
 from exgrpo_dsl.preview.marks import Part, open_templates, split_parts
 from exgrpo_dsl.preview.rows import ShownRow, make_probes, mark_probes
-from exgrpo_runtime.judge import word_same_question, word_score_question
 from exgrpo_runtime.plans import PlannedTurn, cut_probes, draw_probes, make_rng, make_seed, plan_dialogue
 from exgrpo_runtime.records import Probe
+from exgrpo_runtime.teachers.judge import word_same_question, word_score_question
 from exgrpo_runtime.templates import TemplateSet
 
 

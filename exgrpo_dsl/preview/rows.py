@@ -11,8 +11,8 @@ from exgrpo_artifact.errors import DataError
 from exgrpo_artifact.manifest import Dataset, Dialogue, Manifest, Probes
 from exgrpo_dsl.errors import UsageError
 from exgrpo_dsl.preview.marks import clean_value, make_placeholder, make_secret
+from exgrpo_runtime.data.rows import convert_row, load_rows
 from exgrpo_runtime.records import Probe, Row
-from exgrpo_runtime.rows import convert_row, load_rows
 
 
 class ShownRow(NamedTuple):

@@ -13,7 +13,7 @@ from exgrpo_artifact.storage import Artifact
 
 if TYPE_CHECKING:
     from exgrpo_runtime.records import Row
-    from exgrpo_runtime.store import ReplyStore
+    from exgrpo_runtime.teachers.store import ReplyStore
     from exgrpo_runtime.templates import TemplateSet
 
 

@@ -22,7 +22,6 @@ from exgrpo_runtime.chat import ChatFormat
 from exgrpo_runtime.context import Bar, Context
 from exgrpo_runtime.generate import DialoguePrompt, SampledDialogue, sample_dialogues
 from exgrpo_runtime.intervals import score_interval
-from exgrpo_runtime.judge import score_judgements
 from exgrpo_runtime.plans import (
     Plan,
     collect_turns,
@@ -33,10 +32,11 @@ from exgrpo_runtime.plans import (
     make_seed,
     plan_dialogue,
 )
-from exgrpo_runtime.probe_index import read_probes
+from exgrpo_runtime.probing.probe_index import read_probes
 from exgrpo_runtime.records import Probe, Row
 from exgrpo_runtime.run_dir import write_json
 from exgrpo_runtime.student import Student, load_for_stage, load_student
+from exgrpo_runtime.teachers.judge import score_judgements
 
 INITIAL = "initial"
 """Name under which the student before any training is reported."""

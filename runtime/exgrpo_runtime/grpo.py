@@ -26,7 +26,7 @@ from exgrpo_runtime.grpo_metrics import (
     summarize_stage,
 )
 from exgrpo_runtime.plans import draw_probes, encode_prompt, make_rng, plan_dialogue
-from exgrpo_runtime.probe_index import read_probes
+from exgrpo_runtime.probing.probe_index import read_probes
 from exgrpo_runtime.rollout_plans import Question, count_positions, plan_group
 from exgrpo_runtime.rollouts import Member, SampledRollout, sample_groups
 from exgrpo_runtime.scoring import ScoredGroup, build_batch, find_changes, score_groups, weigh_groups

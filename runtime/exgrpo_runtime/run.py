@@ -15,14 +15,14 @@ from exgrpo_artifact.errors import DataError, ExgrpoError
 from exgrpo_artifact.manifest import EvaluateStage, GrpoStage, ProbeStage, SftStage, Stage
 from exgrpo_artifact.storage import Artifact, read_artifact
 from exgrpo_runtime.context import Context, Progress
+from exgrpo_runtime.data.rows import load_rows
 from exgrpo_runtime.environment import describe_environment, require_training
 from exgrpo_runtime.inputs import hash_data_inputs, hash_stage_inputs
 from exgrpo_runtime.records import Rejection, Row
 from exgrpo_runtime.report import write_report
-from exgrpo_runtime.rows import load_rows
 from exgrpo_runtime.run_dir import RunDir, disk_boundary, read_json, read_lines, write_json, write_text
-from exgrpo_runtime.store import ReplyStore
-from exgrpo_runtime.teacher import open_teacher
+from exgrpo_runtime.teachers.store import ReplyStore
+from exgrpo_runtime.teachers.teacher import open_teacher
 from exgrpo_runtime.templates import TemplateSet
 
 DATA = "data"
@@ -334,7 +334,7 @@ def _run_stage(
 def _call_stage(stage: Stage, context: Context) -> dict[str, Any]:
     # torch and TRL take seconds to import: only the stages that train pay for them.
     if isinstance(stage, ProbeStage):
-        from exgrpo_runtime.probing import run_probe_stage
+        from exgrpo_runtime.probing.stage import run_probe_stage
 
         return run_probe_stage(stage, context)
     if isinstance(stage, SftStage):

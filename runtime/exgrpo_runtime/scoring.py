@@ -16,9 +16,9 @@ from exgrpo_artifact.record import replace
 from exgrpo_artifact.values import Value
 from exgrpo_runtime.advantages import compute_advantages
 from exgrpo_runtime.context import Context
-from exgrpo_runtime.judge import score_judgements
 from exgrpo_runtime.rollout_plans import Question, VoidRollout
 from exgrpo_runtime.rollouts import Member, SampledRollout, build_record
+from exgrpo_runtime.teachers.judge import score_judgements
 from exgrpo_runtime.training_batch import TrainingBatch
 
 CHANGE = 1e-6

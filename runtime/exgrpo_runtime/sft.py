@@ -20,7 +20,7 @@ from exgrpo_artifact.errors import DataError
 from exgrpo_artifact.manifest import Dialogue, SftStage
 from exgrpo_runtime.context import Bar, Context
 from exgrpo_runtime.plans import draw_probes, encode_plan, make_rng, plan_dialogue
-from exgrpo_runtime.probe_index import read_probes
+from exgrpo_runtime.probing.probe_index import read_probes
 from exgrpo_runtime.quiet import hide_library_bars
 from exgrpo_runtime.records import Probe, Row
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from exgrpo_artifact.manifest import Dialogue
 from exgrpo_runtime.context import Context
-from exgrpo_runtime.probe_index import read_probes
+from exgrpo_runtime.probing.probe_index import read_probes
 from exgrpo_runtime.records import Probe, Row
 
 

@@ -43,7 +43,7 @@ from exgrpo_artifact.storage import Artifact
 from exgrpo_runtime.context import Context
 from exgrpo_runtime.progress import SilentProgress
 from exgrpo_runtime.records import Probe, Row
-from exgrpo_runtime.store import ReplyStore
+from exgrpo_runtime.teachers.store import ReplyStore
 from exgrpo_runtime.templates import TemplateSet
 
 NUMBER = AnswerSpec(kind="number.last")

@@ -13,8 +13,8 @@ from exgrpo_artifact.manifest import Model, Rubric
 from exgrpo_artifact.record import replace
 from exgrpo_artifact.values import Failed
 from exgrpo_runtime.context import Context
-from exgrpo_runtime.judge import read_score, read_verdict, score_judgements
-from exgrpo_runtime.teacher import Reply
+from exgrpo_runtime.teachers.judge import read_score, read_verdict, score_judgements
+from exgrpo_runtime.teachers.teacher import Reply
 from tests.runtime.factory import PROMPTS, make_artifact, make_context
 from tests.support.endpoint import Response, chat, refuse, serve_script
 

@@ -20,9 +20,9 @@ from exgrpo_artifact.graph import Graph, Node
 from exgrpo_artifact.manifest import Keep, Limits, Model, Price, ProbeStage, Rule, Sampling
 from exgrpo_artifact.record import replace as change
 from exgrpo_runtime.context import Context
-from exgrpo_runtime.probing import run_probe_stage
-from exgrpo_runtime.solving import Conversation
-from exgrpo_runtime.store import ReplyStore
+from exgrpo_runtime.probing.solving import Conversation
+from exgrpo_runtime.probing.stage import run_probe_stage
+from exgrpo_runtime.teachers.store import ReplyStore
 from tests.runtime.factory import NUMBER, PROMPTS, make_artifact, make_context, make_graph, read_lines
 from tests.support.endpoint import Endpoint, Response, chat, refuse, serve_script
 

@@ -8,18 +8,18 @@ import pytest
 from exgrpo_artifact.graph import Graph, Node
 from exgrpo_artifact.manifest import AnswerSpec, DataField, Dataset, Dialogue, FieldType, Source, Yield
 from exgrpo_artifact.record import replace
-from exgrpo_runtime.convert import Misfit
-from exgrpo_runtime.leaks import find_stated_secret
-from exgrpo_runtime.quantities import find_quantities
-from exgrpo_runtime.records import Row
-from exgrpo_runtime.replies import parse_reply
-from exgrpo_runtime.solving import (
+from exgrpo_runtime.data.convert import Misfit
+from exgrpo_runtime.probing.leaks import find_stated_secret
+from exgrpo_runtime.probing.quantities import find_quantities
+from exgrpo_runtime.probing.replies import parse_reply
+from exgrpo_runtime.probing.solving import (
     Conversation,
     RowProbes,
     count_solved,
     find_max_new,
     find_solving_dialogue,
 )
+from exgrpo_runtime.records import Row
 from exgrpo_runtime.templates import TemplateSet
 from tests.runtime.factory import PROMPTS, make_artifact, make_evaluate, make_grpo
 

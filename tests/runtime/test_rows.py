@@ -11,9 +11,9 @@ from exgrpo_artifact.errors import DataError, SourceError
 from exgrpo_artifact.graph import Graph, Node
 from exgrpo_artifact.manifest import DataField, Dataset, FieldType, Manifest, Source, Split
 from exgrpo_artifact.record import replace
-from exgrpo_runtime.convert import Misfit, convert_value
+from exgrpo_runtime.data.convert import Misfit, convert_value
+from exgrpo_runtime.data.rows import LoadedRows, load_rows
 from exgrpo_runtime.records import Probe, Rejection, Row
-from exgrpo_runtime.rows import LoadedRows, load_rows
 from tests.runtime.factory import make_artifact
 from tests.support.plugin import install_plugin
 

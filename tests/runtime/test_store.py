@@ -11,8 +11,8 @@ import pytest
 
 from exgrpo_artifact.errors import DiskError
 from exgrpo_artifact.manifest import Model
-from exgrpo_runtime.store import ReplyStore, Usage
-from exgrpo_runtime.teacher import Reply, Request
+from exgrpo_runtime.teachers.store import ReplyStore, Usage
+from exgrpo_runtime.teachers.teacher import Reply, Request
 from tests.support.data import ROOT
 
 MODEL = Model(name="tutor", kind="openai", id="big")
@@ -69,8 +69,8 @@ def test_a_killed_process_loses_no_reply_that_put_returned_for(tmp_path: Path) -
 import sys
 from pathlib import Path
 from exgrpo_artifact.manifest import Model
-from exgrpo_runtime.store import ReplyStore
-from exgrpo_runtime.teacher import Reply, Request
+from exgrpo_runtime.teachers.store import ReplyStore
+from exgrpo_runtime.teachers.teacher import Reply, Request
 store = ReplyStore(Path(sys.argv[1]))
 model = Model(name="tutor", kind="openai", id="big")
 for i in range(10**6):

@@ -17,10 +17,10 @@ pytest.importorskip("httpx")
 from exgrpo_artifact.errors import TeacherError
 from exgrpo_artifact.manifest import EnvRef, Limits, Model, Sampling
 from exgrpo_artifact.record import replace as change
-from exgrpo_runtime.http_teacher import MAX_REPLY_BYTES, HttpTeacher, parse_retry_after
-from exgrpo_runtime.pacing import Pacer
-from exgrpo_runtime.plugin_teacher import PluginTeacher
-from exgrpo_runtime.teacher import Reply, Request, open_teacher
+from exgrpo_runtime.teachers.http_teacher import MAX_REPLY_BYTES, HttpTeacher, parse_retry_after
+from exgrpo_runtime.teachers.pacing import Pacer
+from exgrpo_runtime.teachers.plugin_teacher import PluginTeacher
+from exgrpo_runtime.teachers.teacher import Reply, Request, open_teacher
 from tests.support.endpoint import Endpoint, Response, Script, chat, refuse, serve_script
 from tests.support.plugin import install_plugin
 

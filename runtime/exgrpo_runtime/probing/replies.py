@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from exgrpo_artifact.manifest import Yield
-from exgrpo_runtime.convert import Misfit, convert_value
+from exgrpo_runtime.data.convert import Misfit, convert_value
 
 MALFORMED = "malformed-reply"
 MOST_CHARACTERS = 200_000

@@ -14,9 +14,9 @@ from queue import Empty, SimpleQueue
 
 from exgrpo_artifact.errors import ExgrpoError, TeacherError
 from exgrpo_artifact.manifest import Model
-from exgrpo_runtime.budget import Budget
-from exgrpo_runtime.store import ReplyStore
-from exgrpo_runtime.teacher import Reply, Request, Teacher, open_teacher
+from exgrpo_runtime.teachers.budget import Budget
+from exgrpo_runtime.teachers.store import ReplyStore
+from exgrpo_runtime.teachers.teacher import Reply, Request, Teacher, open_teacher
 
 MAX_FAILURES_IN_A_ROW = 50
 """So many requests that fail one after the other are no accident: the stage stops and fails no more."""

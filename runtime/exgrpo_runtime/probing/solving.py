@@ -15,7 +15,7 @@ from exgrpo_artifact.answers import answer_matches, extract_answer
 from exgrpo_artifact.errors import UndecidedError
 from exgrpo_artifact.manifest import AnswerSpec, Dialogue, EvaluateStage, Exchange, GrpoStage, Manifest
 from exgrpo_runtime.records import Row
-from exgrpo_runtime.teacher import Message
+from exgrpo_runtime.teachers.teacher import Message
 from exgrpo_runtime.templates import TemplateSet
 
 Conversation = list[Message]

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from exgrpo_artifact.answers import parse_number
 from exgrpo_artifact.manifest import Dataset, Yield
-from exgrpo_runtime.quantities import find_quantities
+from exgrpo_runtime.probing.quantities import find_quantities
 
 STATES_ANSWER = "states-answer"
 LONGEST_PHRASE = 8

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from exgrpo_runtime.teacher import Reply, Request
+from exgrpo_runtime.teachers.teacher import Reply, Request
 
 
 class ProtocolError(Exception):

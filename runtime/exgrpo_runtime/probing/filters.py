@@ -17,11 +17,8 @@ from exgrpo_artifact.evaluate import evaluate_arguments, evaluate_graph, find_ex
 from exgrpo_artifact.graph import Graph, Node
 from exgrpo_artifact.manifest import AnswerSpec, Sampling, read_answer_spec
 from exgrpo_artifact.values import NOT_APPLICABLE, Failed, Value
-from exgrpo_runtime.asking import Asker
 from exgrpo_runtime.context import Context
-from exgrpo_runtime.judge import ask_judges
-from exgrpo_runtime.records import Probe, Row
-from exgrpo_runtime.solving import (
+from exgrpo_runtime.probing.solving import (
     Conversation,
     RowProbes,
     Solve,
@@ -29,7 +26,10 @@ from exgrpo_runtime.solving import (
     find_max_new,
     find_solving_dialogue,
 )
-from exgrpo_runtime.teacher import Message, Reply, Request
+from exgrpo_runtime.records import Probe, Row
+from exgrpo_runtime.teachers.asking import Asker
+from exgrpo_runtime.teachers.judge import ask_judges
+from exgrpo_runtime.teachers.teacher import Message, Reply, Request
 
 
 class Outcome(NamedTuple):

@@ -20,9 +20,9 @@ import httpx
 
 from exgrpo_artifact.errors import TeacherError
 from exgrpo_artifact.manifest import EnvRef, Model
-from exgrpo_runtime.pacing import Pacer
-from exgrpo_runtime.teacher import Reply, Request
-from exgrpo_runtime.wire import ProtocolError, build_body, is_out_of_quota, parse_body, read_error
+from exgrpo_runtime.teachers.pacing import Pacer
+from exgrpo_runtime.teachers.teacher import Reply, Request
+from exgrpo_runtime.teachers.wire import ProtocolError, build_body, is_out_of_quota, parse_body, read_error
 
 OPENAI_URL = "https://api.openai.com/v1"
 """What the OpenAI protocol means where a spec gives no base_url."""

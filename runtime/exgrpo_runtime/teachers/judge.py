@@ -13,9 +13,9 @@ from typing import Any
 from exgrpo_artifact.evaluate import Judgement
 from exgrpo_artifact.manifest import Model, Rubric
 from exgrpo_artifact.values import Failed, Value
-from exgrpo_runtime.asking import Asker
 from exgrpo_runtime.context import Context
-from exgrpo_runtime.teacher import Message, Reply, Request, Teacher, open_teacher
+from exgrpo_runtime.teachers.asking import Asker
+from exgrpo_runtime.teachers.teacher import Message, Reply, Request, Teacher, open_teacher
 
 _NUMBER = re.compile(r"\s*([+-]?\d+(?:\.\d+)?)\s*\.?\s*", re.ASCII)
 _VERDICT = re.compile(r"\s*(yes|no)\s*\.?\s*", re.IGNORECASE)

@@ -13,8 +13,8 @@ from contextlib import AbstractContextManager, nullcontext
 from exgrpo_artifact.errors import TeacherError
 from exgrpo_artifact.manifest import Model
 from exgrpo_runtime.plugins import TEACHERS, call_plugin, load_plugin
-from exgrpo_runtime.teacher import Reply, Request
-from exgrpo_runtime.wire import mend_surrogates
+from exgrpo_runtime.teachers.teacher import Reply, Request
+from exgrpo_runtime.teachers.wire import mend_surrogates
 
 
 class PluginTeacher:

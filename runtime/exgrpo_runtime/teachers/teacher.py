@@ -88,11 +88,11 @@ def open_teacher(model: Model) -> Teacher:
         TeacherError: an environment variable or a plugin is missing, or models of this kind cannot teach.
     """
     if model.kind == "openai":
-        from exgrpo_runtime.http_teacher import HttpTeacher
+        from exgrpo_runtime.teachers.http_teacher import HttpTeacher
 
         return HttpTeacher(model)
     if model.kind == "plugin":
-        from exgrpo_runtime.plugin_teacher import PluginTeacher
+        from exgrpo_runtime.teachers.plugin_teacher import PluginTeacher
 
         return PluginTeacher(model)
     raise TeacherError(

@@ -16,9 +16,9 @@ from exgrpo_artifact.errors import SourceError
 from exgrpo_artifact.evaluate import evaluate_graph
 from exgrpo_artifact.manifest import DataField, Dataset, Manifest
 from exgrpo_artifact.values import NOT_APPLICABLE, Failed
-from exgrpo_runtime.convert import Misfit, convert_value
+from exgrpo_runtime.data.convert import Misfit, convert_value
+from exgrpo_runtime.data.sources import PartReader, RawRow
 from exgrpo_runtime.records import Rejection, Row
-from exgrpo_runtime.sources import PartReader, RawRow
 
 STAGE = "data"
 """Stage name in the rejections."""

@@ -16,17 +16,17 @@ from exgrpo_artifact.errors import DataError
 from exgrpo_artifact.evaluate import evaluate_graph
 from exgrpo_artifact.manifest import Keep, Model, Probes, ProbeStage, Rule
 from exgrpo_artifact.values import NOT_APPLICABLE, Failed, Value
-from exgrpo_runtime.asking import Asker
-from exgrpo_runtime.budget import Budget
 from exgrpo_runtime.context import Context
-from exgrpo_runtime.convert import Misfit
-from exgrpo_runtime.filters import Conditions, Outcome, Subject
-from exgrpo_runtime.funnel import NO_PROBES, Funnel
-from exgrpo_runtime.leaks import STATES_ANSWER, find_stated_secret
+from exgrpo_runtime.data.convert import Misfit
+from exgrpo_runtime.probing.filters import Conditions, Outcome, Subject
+from exgrpo_runtime.probing.funnel import NO_PROBES, Funnel
+from exgrpo_runtime.probing.leaks import STATES_ANSWER, find_stated_secret
+from exgrpo_runtime.probing.replies import parse_reply
+from exgrpo_runtime.probing.solving import Solve
 from exgrpo_runtime.records import Probe, Rejection, Row
-from exgrpo_runtime.replies import parse_reply
-from exgrpo_runtime.solving import Solve
-from exgrpo_runtime.teacher import Message, Reply, Request, Teacher, open_teacher
+from exgrpo_runtime.teachers.asking import Asker
+from exgrpo_runtime.teachers.budget import Budget
+from exgrpo_runtime.teachers.teacher import Message, Reply, Request, Teacher, open_teacher
 
 TEACHER_FAILED = "teacher-failed"
 FILTER_FAILED = "filter-failed"

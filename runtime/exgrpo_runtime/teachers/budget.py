@@ -10,8 +10,8 @@ from typing import NoReturn
 
 from exgrpo_artifact.errors import TeacherError
 from exgrpo_artifact.manifest import Model
-from exgrpo_runtime.store import Usage
-from exgrpo_runtime.teacher import Reply, Request
+from exgrpo_runtime.teachers.store import Usage
+from exgrpo_runtime.teachers.teacher import Reply, Request
 
 BYTES_PER_TOKEN = 3
 """Fewer than any common tokenizer needs for English, so the estimate errs on the dear side."""

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from exgrpo_artifact.errors import DiskError
 from exgrpo_artifact.manifest import Model
-from exgrpo_runtime.teacher import Reply, Request, Teacher, open_teacher
+from exgrpo_runtime.teachers.teacher import Reply, Request, Teacher, open_teacher
 
 VERSION = 1
 """The layout of the table, kept in the file's `user_version`."""

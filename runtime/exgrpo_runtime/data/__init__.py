@@ -1,0 +1,1 @@
+"""Rows of datasets: sources, parts, splits, typed fields."""

@@ -1,0 +1,1 @@
+"""The probe stage: Explanatory Inversion, its filters and what became of every probe."""
