@@ -170,13 +170,17 @@ class Limits(Frozen):
     concurrency: int = 8
 
 
+ModelKind = Literal["openai", "hf", "scratch", "plugin", "replay"]
+
+
 class Model(Frozen):
     """A `model` declaration. Roles (teacher, student, judge) come from where it is used."""
 
     name: str
-    kind: Literal["openai", "hf", "scratch", "plugin"]
+    kind: ModelKind
     id: str | None = None
-    """openai: the model's id at the endpoint; hf: repo or local path; plugin: entry point in `exgrpo.teachers`."""
+    """openai: the model's id at the endpoint; hf: repo or local path; plugin: entry point in `exgrpo.teachers`; replay: path
+    of recorded replies (a store `.sqlite`, `.jsonl` or `.parquet`), relative to the directory that the command runs in."""
     revision: str | None = None
     base_url: str | EnvRef | None = None
     api_key: EnvRef | None = None
