@@ -13,7 +13,7 @@ from exgrpo_dsl.cli.options import set_option, task_option
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from exgrpo_runtime.run import RunResult, StageResult
+    from exgrpo_runtime.results import RunResult, StageResult
 
 EXIT_PARTIAL = 5
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 if TYPE_CHECKING:
-    from exgrpo_runtime.run import StageResult
+    from exgrpo_runtime.results import StageResult
 
 
 def describe_stage(stage: StageResult) -> str:

@@ -10,7 +10,7 @@ import pytest
 from exgrpo_artifact import boxed
 from exgrpo_artifact.errors import MissingDependencyError
 from exgrpo_artifact.manifest import AnswerKind, AnswerSpec
-from exgrpo_runtime.run import _require_math
+from exgrpo_runtime.stages import require_comparing
 
 
 def make_artifact(kind: AnswerKind | None) -> Any:
@@ -22,8 +22,8 @@ def make_artifact(kind: AnswerKind | None) -> Any:
 def test_math_verify_is_required_where_a_turn_is_compared_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(boxed, "has_math", lambda: False)
     with pytest.raises(MissingDependencyError, match=r"exgrpo\[math\]"):
-        _require_math(make_artifact("math.boxed"))
-    _require_math(make_artifact("number.boxed"))
-    _require_math(make_artifact(None))
+        require_comparing(make_artifact("math.boxed"))
+    require_comparing(make_artifact("number.boxed"))
+    require_comparing(make_artifact(None))
     monkeypatch.setattr(boxed, "has_math", lambda: True)
-    _require_math(make_artifact("math.boxed"))
+    require_comparing(make_artifact("math.boxed"))
