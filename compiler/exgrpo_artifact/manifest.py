@@ -12,7 +12,7 @@ from exgrpo_artifact.errors import ArtifactError
 from exgrpo_artifact.graph import Frozen, Graph
 from exgrpo_artifact.record import field
 
-FORMAT = 2
+FORMAT = 3
 """The artifact format that this version writes. Readers accept 1..FORMAT: a field that a format adds has a default that means
 what older artifacts meant."""
 
@@ -241,7 +241,7 @@ class Keep(Frozen):
 
 
 class Probes(Frozen):
-    """A `probes` declaration. The prompt template sees `item`, `rule` and ends with the reply format."""
+    """A `probes` declaration. The prompt template sees `item`, and `rule` or `rules` as `ask` says; it ends with the reply format."""
 
     name: str
     dataset: str
@@ -251,6 +251,12 @@ class Probes(Frozen):
     """Path of the template inside the artifact."""
     yields: tuple[Yield, ...]
     keeps: tuple[Keep, ...]
+    ask: Literal["per_rule", "together"] = "per_rule"
+    """`per_rule`: a request for each row and rule. `together`: one for each row, whose reply has an object under each rule's name."""
+    samples: int = 1
+    """Answers to each request."""
+    per_rule: int | None = None
+    """Probes of one row and rule that are kept at most, the first that pass every filter; None: all of them."""
 
 
 # --- dialogues --------------------------------------------------------------------------------------------

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from exgrpo_artifact.evaluate import evaluate_graph, find_external_nodes
+from exgrpo_artifact.evaluate import find_external_nodes
 from exgrpo_artifact.graph import Node, RewardGraph
 from exgrpo_artifact.manifest import Cut, Dialogue, EvaluateStage, GrpoStage, Manifest, Probes
-from exgrpo_artifact.values import NOT_APPLICABLE, Failed
 from exgrpo_dsl.preview.marks import Part, open_templates, split_parts
 from exgrpo_dsl.preview.rows import ShownRow, make_probes, mark_probes
 from exgrpo_runtime.plans import PlannedTurn, cut_probes, draw_probes, make_rng, make_seed, plan_dialogue
+from exgrpo_runtime.probing.questions import choose_rules, render_prompt
 from exgrpo_runtime.records import Probe
 from exgrpo_runtime.teachers.judge import word_same_question, word_score_question
 from exgrpo_runtime.templates import TemplateSet
@@ -114,22 +114,15 @@ class _Maker:
         teacher = self.manifest.models[probes.teacher]
         sections: list[Section] = []
         has_secret = False
+        applying = choose_rules(self.manifest, probes, self.row.plain.fields)
         for name in probes.rules:
             rule = self.manifest.rules[name]
             title = f"{probes.name}: rule `{name}` asks teacher `{teacher.name}`"
-            if rule.applies_when is not None:
-                applies = evaluate_graph(rule.applies_when, item=self.row.plain.fields)
-                if applies is NOT_APPLICABLE or isinstance(applies, Failed) or not applies:
-                    skipped = ("its `applies_when` is not true of this row, so nothing is asked",)
-                    sections.append(Section("teacher", title, skipped, ()))
-                    continue
-            described = {
-                "name": rule.name,
-                "doc": rule.doc,
-                "instruction": rule.instruction,
-                "examples": [{"question": question, "probe": probe} for question, probe in rule.examples],
-            }
-            text = self.templates.render(probes.prompt, item=self.row.marked.fields, rule=described)
+            if rule not in applying:
+                skipped = ("its `applies_when` is not true of this row, so nothing is asked",)
+                sections.append(Section("teacher", title, skipped, ()))
+                continue
+            text = render_prompt(self.templates, probes, self.row.marked.fields, [rule])
             parts = split_parts(text)
             has_secret = has_secret or any(part.secret for part in parts)
             notes = ("its probes state the answer on purpose and never stand before a final question",)

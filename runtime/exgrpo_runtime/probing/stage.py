@@ -10,36 +10,28 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from exgrpo_artifact.errors import DataError
-from exgrpo_artifact.evaluate import evaluate_graph
-from exgrpo_artifact.manifest import Keep, Model, Probes, ProbeStage, Rule
-from exgrpo_artifact.values import NOT_APPLICABLE, Failed, Value
+from exgrpo_artifact.manifest import Keep, Model, Probes, ProbeStage
+from exgrpo_artifact.values import NOT_APPLICABLE, Failed
 from exgrpo_runtime.context import Context
 from exgrpo_runtime.data.convert import Misfit
 from exgrpo_runtime.probing.filters import Conditions, Outcome, Subject
 from exgrpo_runtime.probing.funnel import NO_PROBES, Funnel
 from exgrpo_runtime.probing.leaks import STATES_ANSWER, find_stated_secret
+from exgrpo_runtime.probing.questions import Question, build_questions, is_true
 from exgrpo_runtime.probing.replies import parse_reply
 from exgrpo_runtime.probing.solving import Solve
 from exgrpo_runtime.records import Probe, Rejection, Row
 from exgrpo_runtime.teachers.asking import Asker
 from exgrpo_runtime.teachers.budget import Budget
-from exgrpo_runtime.teachers.teacher import Message, Reply, Request, Teacher, open_teacher
+from exgrpo_runtime.teachers.teacher import Reply, Teacher, open_teacher
 
 TEACHER_FAILED = "teacher-failed"
 FILTER_FAILED = "filter-failed"
 
 ProbesByRow = dict[str, list[Probe]]
-
-
-class _Question(NamedTuple):
-    """One thing to ask the teacher for."""
-
-    row: Row
-    rule: Rule
-    request: Request
 
 
 def run_probe_stage(
@@ -66,7 +58,7 @@ def run_probe_stage(
     """
     declaration = context.manifest.probes[stage.probes]
     rows = context.rows[declaration.dataset][stage.split]
-    run = _Run(stage.name, declaration, context, Asker(context.store, open_model), Funnel(declaration.rules))
+    run = _Run(stage, declaration, context, Asker(context.store, open_model), Funnel(declaration.rules))
     probes = run.ask_probes(rows)
     conditions = Conditions(context, declaration.name, run.asker, solve)
     for keep in declaration.keeps:
@@ -85,7 +77,7 @@ def run_probe_stage(
 class _Run:
     """One probe stage under way."""
 
-    stage: str
+    stage: ProbeStage
     declaration: Probes
     context: Context
     asker: Asker
@@ -93,12 +85,8 @@ class _Run:
 
     def ask_probes(self, rows: Sequence[Row]) -> ProbesByRow:
         """Row uid -> the probes that could be read and state no answer; every row is there."""
-        questions = [
-            _Question(row, rule, self._build_request(row, rule))
-            for row in rows
-            for rule in self._choose_rules(row)
-        ]
-        with self.context.progress.track(self.stage, len(questions)) as bar:
+        questions = [question for row in rows for question in self._list_questions(row)]
+        with self.context.progress.track(self.stage.name, len(questions)) as bar:
 
             def advance(_: Reply) -> None:
                 failed = self.asker.tally.failed
@@ -108,7 +96,7 @@ class _Run:
         probes: ProbesByRow = {row.uid: [] for row in rows}
         for question, reply in zip(questions, replies, strict=True):
             if reply.text is None:
-                self._reject(question.row, question.rule.name, TEACHER_FAILED, reply.error or "")
+                self._reject(question.row, question.rules[0].name, TEACHER_FAILED, reply.error or "")
                 continue
             probe = self._read_probe(question, reply.text)
             if probe is not None:
@@ -151,36 +139,25 @@ class _Run:
 
     def describe_failure(self, num_rows: int) -> str:
         """Why nothing is left, with the counts and one example."""
-        text = f"no probe survived stage `{self.stage}` of {num_rows} rows: {self.funnel.describe_losses()}."
+        text = f"no probe survived stage `{self.stage.name}` of {num_rows} rows: {self.funnel.describe_losses()}."
         if self.funnel.rejections:
             first = self.funnel.rejections[0]
             text += f" The first: row {first.row}, rule `{first.rule}`, {first.reason}: {first.detail}."
         return text + " Replies are stored, so nothing is paid for twice."
 
-    def _choose_rules(self, row: Row) -> Iterable[Rule]:
+    def _list_questions(self, row: Row) -> list[Question]:
+        context = self.context
+        questions = list(build_questions(context.artifact, context.templates, self.stage, [row]))
+        asked = [rule.name for question in questions for rule in question.rules]
         for name in self.declaration.rules:
-            rule = self.context.manifest.rules[name]
-            if rule.applies_when is not None and not _is_true(
-                evaluate_graph(rule.applies_when, item=row.fields)
-            ):
+            if name not in asked:
                 self.funnel.skip(name)
-                continue
+        for name in asked:
             self.funnel.ask(name)
-            yield rule
+        return questions
 
-    def _build_request(self, row: Row, rule: Rule) -> Request:
-        described = {
-            "name": rule.name,
-            "doc": rule.doc,
-            "instruction": rule.instruction,
-            "examples": [{"question": question, "probe": probe} for question, probe in rule.examples],
-        }
-        prompt = self.context.templates.render(self.declaration.prompt, item=row.fields, rule=described)
-        teacher = self.context.manifest.models[self.declaration.teacher]
-        return Request(teacher, (Message(role="user", content=prompt),))
-
-    def _read_probe(self, question: _Question, text: str) -> Probe | None:
-        row, rule = question.row, question.rule
+    def _read_probe(self, question: Question, text: str) -> Probe | None:
+        row, rule = question.row, question.rules[0]
         fields = parse_reply(text, self.declaration.yields)
         if isinstance(fields, Misfit):
             self._reject(row, rule.name, fields.reason, fields.detail)
@@ -195,17 +172,12 @@ class _Run:
         return Probe(row.uid, rule.name, fields, bool(rule.reveals))
 
     def _reject(self, row: Row, rule: str, reason: str, detail: str) -> None:
-        self.funnel.reject(Rejection(self.stage, row.uid, rule, reason, detail))
-
-
-def _is_true(value: Value) -> bool:
-    """Whether a condition is met; one that is not-applicable or failed is not."""
-    return value is not NOT_APPLICABLE and not isinstance(value, Failed) and bool(value)
+        self.funnel.reject(Rejection(self.stage.name, row.uid, rule, reason, detail))
 
 
 def _find_misfit(keep: Keep, outcome: Outcome) -> Misfit | None:
     value, seen = outcome
-    if _is_true(value):
+    if is_true(value):
         return None
     if isinstance(value, Failed):
         return Misfit(FILTER_FAILED, f"`{keep.name}`: {value.reason}")
