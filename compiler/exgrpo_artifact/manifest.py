@@ -79,14 +79,14 @@ def _read_field_type(plain: Mapping[str, Any] | None) -> FieldType | None:
 # --- data -------------------------------------------------------------------------------------------------
 
 
-SourceKind = Literal["hf", "jsonl", "csv", "parquet", "plugin"]
+SourceKind = Literal["hf", "jsonl", "csv", "parquet", "arrow", "plugin"]
 
 
 class Source(Frozen):
     """Where rows come from.
 
-    `hf`: location = repo or local path, options {config, revision}. `jsonl` `csv` `parquet`: location = one file,
-    or `parts` by name. `plugin`: location = entry point name in the group `exgrpo.sources`, options its keywords.
+    `hf`: location = repo or local path, options {config, revision, streaming}. `jsonl` `csv` `parquet` `arrow`: location =
+    one file, or `parts` by name. `plugin`: location = entry point name in the group `exgrpo.sources`, options its keywords.
     """
 
     kind: SourceKind
@@ -122,6 +122,8 @@ class Dataset(Frozen):
     splits: dict[str, Split]
     """In declaration order; fractions partition the rows in that order."""
     fields: tuple[DataField, ...]
+    license: str | None = None
+    """What the author says that the rows may be used for, as an SPDX id or a sentence; for the card of what is made of them."""
 
 
 # --- models -----------------------------------------------------------------------------------------------
@@ -183,6 +185,8 @@ class Model(Frozen):
     of recorded replies (a store `.sqlite`, `.jsonl` or `.parquet`), relative to the directory that the command runs in."""
     revision: str | None = None
     base_url: str | EnvRef | None = None
+    more_urls: tuple[str | EnvRef, ...] = ()
+    """Further endpoints that serve the same model; requests are spread over `base_url` and these."""
     api_key: EnvRef | None = None
     sampling: Sampling = Sampling()
     budget_usd: float | None = None
@@ -196,6 +200,11 @@ class Model(Frozen):
     limits: Limits = Limits()
     options: dict[str, Any] = field(default_factory=dict)
     """plugin: its keyword arguments."""
+    json: Literal["auto", "schema", "object", "off"] = "auto"
+    """How a reply's JSON is asked for: by a schema that the server enforces, as any JSON object, or in the prompt's words alone.
+    `auto`: by schema, and by less where the endpoint refuses that."""
+    license: str | None = None
+    """What the author says that the model's replies may be used for; for the card of what is made of them."""
 
 
 # --- probes -----------------------------------------------------------------------------------------------

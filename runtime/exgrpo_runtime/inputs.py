@@ -27,8 +27,19 @@ from exgrpo_artifact.storage import Artifact
 STAGE_FORMAT = 1
 """Raised when a stage's files or meaning change, so that results of older code are not taken for new ones."""
 
-_TRANSPORT = ("price", "limits", "budget_usd", "timeout_s", "tries", "base_url", "api_key")
-"""Settings of a model that say how it is reached, not what it answers."""
+_TRANSPORT = (
+    "price",
+    "limits",
+    "budget_usd",
+    "timeout_s",
+    "tries",
+    "base_url",
+    "more_urls",
+    "api_key",
+    "json",
+    "license",
+)
+"""Settings of a model that say how it is reached and what may be done with its answers, not what it answers."""
 
 
 def hash_data_inputs(manifest: Manifest, limit: int | None) -> str:
