@@ -11,7 +11,9 @@ Shapes: `B` dialogues of the batch, `C` new tokens of each, `L` cache slots, `V`
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Protocol
 
 from exgrpo_runtime.quiet import silence_libraries
@@ -57,6 +59,20 @@ def keeps_plain_cache(model: Any) -> bool:
         return False
     layers = DynamicCache(config=config).layers
     return bool(layers) and all(type(layer) is DynamicLayer for layer in layers)
+
+
+def find_cache_name(model: Any) -> str:
+    """What the model's `forward` calls its cache: `cache` from transformers 5.24 on, `past_key_values` before.
+
+    Asked of the model and not of the library: code that comes with a checkpoint may still use the old name.
+    """
+    adapted = hasattr(model, "get_base_model")
+    return _read_cache_name(type(model.get_base_model() if adapted else model))
+
+
+@cache
+def _read_cache_name(kind: type) -> str:
+    return "cache" if "cache" in inspect.signature(kind.forward).parameters else "past_key_values"  # type: ignore[attr-defined]
 
 
 def join_batches(batches: Sequence[Batch]) -> Batch:
@@ -116,6 +132,7 @@ class KeyValueBatch:
 
     def __init__(self, model: Any, pad_id: int, device: torch.device) -> None:
         self._model, self._pad_id, self._device = model, pad_id, device
+        self._cache_name = find_cache_name(model)
         self._layers: list[_RoomyLayer] = []
         self._mask_BL = torch.zeros(0, 0, dtype=torch.bool, device=device)
         """Room of the mask; the first `_length` slots are in use."""
@@ -203,18 +220,18 @@ class KeyValueBatch:
         self._length = end
 
     def _forward(self, tokens_BC: Tensor, positions_BC: Tensor, allowed_BCL: Tensor) -> Tensor:
-        cache = DynamicCache()
+        kept = DynamicCache()
         if not self._layers:
             config = self._model.config.get_text_config(decoder=True)
             self._layers = [_RoomyLayer() for _ in DynamicCache(config=config).layers]
-        cache.layers = self._layers
+        kept.layers = self._layers
         output = self._model(
             input_ids=tokens_BC,
             attention_mask=allowed_BCL[:, None],
             position_ids=positions_BC,
-            past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,
+            **{self._cache_name: kept},
         )
         logits_BV: Tensor = output.logits[:, -1]
         return logits_BV
@@ -230,6 +247,7 @@ class RefillBatch:
 
     def __init__(self, model: Any, pad_id: int, device: torch.device) -> None:
         self._model, self._pad_id, self._device = model, pad_id, device
+        self._cache_name = find_cache_name(model)
         self._texts: list[list[int]] = []
         self._cache: Any = None
         self._mask_BL = torch.zeros(0, 0, dtype=torch.long, device=device)
@@ -278,10 +296,11 @@ class RefillBatch:
             input_ids=tokens_BC,
             attention_mask=self._mask_BL,
             position_ids=positions_BC,
-            past_key_values=self._cache,
             use_cache=True,
             logits_to_keep=1,
+            **{self._cache_name: self._cache},
         )
-        self._cache = output.past_key_values
+        # What a class of the library calls it, which is not always what the model's code does.
+        self._cache = output.cache if hasattr(output, "cache") else output.past_key_values
         logits_BV: Tensor = output.logits[:, -1]
         return logits_BV

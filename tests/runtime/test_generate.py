@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import logging
+import warnings
+
 import pytest
 
 pytest.importorskip("torch")
@@ -7,9 +10,11 @@ pytest.importorskip("transformers")
 
 import torch
 
+from exgrpo_artifact.manifest import Lora
 from exgrpo_runtime import generate, kv_batch
 from exgrpo_runtime.draws import choose_tokens, keep_nucleus
 from exgrpo_runtime.generate import DialoguePrompt, sample_dialogues
+from exgrpo_runtime.student import attach_lora
 from tests.support.tiny_student import TEXTS, make_student
 
 pytestmark = pytest.mark.train
@@ -201,6 +206,30 @@ def test_a_tiny_nucleus_is_greedy(student):
     prompts = make_prompts(student)
     greedy = sample_dialogues(student, prompts, max_new=8, temperature=0)
     assert sample_dialogues(student, prompts, max_new=8, top_p=1e-6, seeds=range(5)) == greedy
+
+
+@pytest.mark.parametrize("lora", [None, Lora(rank=2, alpha=2)])
+def test_the_cache_is_called_what_the_model_calls_it(engine, lora, monkeypatch):
+    said = []
+    monkeypatch.setattr(logging.Logger, "warning_once", lambda _, text, *args, **kwargs: said.append(text))
+    student = make_student(lora=lora)
+    attach_lora(student)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        sample_dialogues(student, make_prompts(student), max_new=3, temperature=0)
+    said += [str(warning.message) for warning in caught]
+    assert not [text for text in said if "past_key_values" in text]
+
+
+def test_a_model_of_another_author_may_call_its_cache_as_ever():
+    class Old(torch.nn.Module):
+        def forward(self, input_ids, past_key_values=None): ...
+
+    class New(torch.nn.Module):
+        def forward(self, input_ids, cache=None): ...
+
+    assert kv_batch.find_cache_name(Old()) == "past_key_values"
+    assert kv_batch.find_cache_name(New()) == "cache"
 
 
 def test_sampling_without_seeds_is_refused(student):
