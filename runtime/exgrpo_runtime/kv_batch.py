@@ -12,7 +12,7 @@ Shapes: `B` dialogues of the batch, `C` new tokens of each, `L` cache slots, `V`
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, Protocol
 
@@ -67,12 +67,13 @@ def find_cache_name(model: Any) -> str:
     Asked of the model and not of the library: code that comes with a checkpoint may still use the old name.
     """
     adapted = hasattr(model, "get_base_model")
-    return _read_cache_name(type(model.get_base_model() if adapted else model))
+    kind: Any = type(model.get_base_model() if adapted else model)
+    return _read_cache_name(kind.forward)
 
 
 @cache
-def _read_cache_name(kind: type) -> str:
-    return "cache" if "cache" in inspect.signature(kind.forward).parameters else "past_key_values"  # type: ignore[attr-defined]
+def _read_cache_name(forward: Callable[..., Any]) -> str:
+    return "cache" if "cache" in inspect.signature(forward).parameters else "past_key_values"
 
 
 def join_batches(batches: Sequence[Batch]) -> Batch:
