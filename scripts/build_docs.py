@@ -11,11 +11,13 @@ from pathlib import Path
 
 from exgrpo_compiler.builtins import (
     BLOCKS_OF_MODEL,
+    DATASET,
     DEFAULT_LR,
     FORMS,
     FUNCTIONS,
     MODEL_ARGUMENTS,
     MODEL_SETTINGS,
+    PROBES,
     STAGES,
     Function,
     Param,
@@ -140,6 +142,8 @@ def _write_result(function: Function) -> str:
 def _build_settings() -> str:
     rows = [
         *(_write_settings(f"stage `{kind}`", settings) for kind, settings in STAGES.items()),
+        _write_settings("`probes`", PROBES),
+        _write_settings("`dataset`", DATASET),
         *(_write_settings(f"model `{kind}(…)`", settings) for kind, settings in MODEL_ARGUMENTS.items()),
         *(_write_settings(f"model `{kind}` {{ … }}", settings) for kind, settings in MODEL_SETTINGS.items()),
         *(
@@ -175,7 +179,7 @@ _DUES = {
     "text": "a text",
     "texts": "a list of texts",
     "env": "`env(…)`",
-    "text-or-env": "a text or `env(…)`",
+    "urls": "a text or `env(…)`, or a list of these",
     "counts": "a record of scenarios with their counts",
     "shares": "a record of names with their shares in %",
     "names": "a list of names",

@@ -272,7 +272,7 @@ FORMS: Final = (
 )
 """What `FUNCTIONS` does not hold: aggregates, outcomes, judges, and what dialogues are made of."""
 
-PLANNED: Final = frozenset({"similarity", "majority", "both", "duplicate", "logp", "replay"})
+PLANNED: Final = frozenset({"similarity", "majority", "both", "duplicate", "logp"})
 """Builtins of edition 1 that this version does not have yet; naming one says so."""
 
 ANSWER_KINDS: Final = (
@@ -292,9 +292,9 @@ RULE_TYPE: Final = Type(
     fields=(("name", TEXT), ("instruction", TEXT), ("doc", TEXT), ("examples", list_of(_EXAMPLE_TYPE))),
     title="the rule",
 )
-"""What `rule` is in the prompt of a probes block."""
+"""What `rule` is in the prompt of a probes block, and an element of `rules` where all are asked together."""
 
-ASKABLE: Final = ("openai", "plugin")
+ASKABLE: Final = ("openai", "hf", "plugin", "replay")
 """Kinds of models that requests can be sent to: teachers and judges."""
 TRAINABLE: Final = ("hf", "scratch")
 """Kinds of models that can be students."""
@@ -318,9 +318,7 @@ class _Required:
 
 REQUIRED: Final = _Required()
 
-Due = Literal[
-    "int", "number", "text", "texts", "choice", "env", "text-or-env", "counts", "shares", "names", "ref"
-]
+Due = Literal["int", "number", "text", "texts", "choice", "env", "urls", "counts", "shares", "names", "ref"]
 
 
 class Setting(Record):
@@ -385,21 +383,38 @@ _SHAPE = (
     Setting("context", "int", 4096, low=16, high=MOST),
 )
 
+# `none` and not `off`, which turns things off in `--set`.
+_JSON = Setting("json", "choice", "auto", choices={**_same("auto", "schema", "object"), "none": "off"})
+
+_LICENSE = Setting("license", "text", None)
+
+PROBES: Final[Mapping[str, Setting]] = _by_name(
+    Setting("ask", "choice", "per_rule", choices=_same("per_rule", "together")),
+    Setting("samples", "int", 1, low=1, high=100),
+    Setting("per_rule", "int", None, low=1, high=100),
+)
+"""Settings of a probes block that are plain values."""
+
+DATASET: Final[Mapping[str, Setting]] = _by_name(_LICENSE)
+"""Settings of a dataset that are plain values."""
+
 MODEL_ARGUMENTS: Final[Mapping[str, Mapping[str, Setting]]] = {
     "openai": _by_name(
-        Setting("id", "text"), Setting("base_url", "text-or-env", None), Setting("api_key", "env", None)
+        Setting("id", "text"), Setting("base_url", "urls", None), Setting("api_key", "env", None)
     ),
     "hf": _by_name(Setting("id", "text"), Setting("revision", "text", None)),
     "scratch": {},
     "plugin": _by_name(Setting("id", "text")),
+    "replay": _by_name(Setting("id", "text")),
 }
 """Arguments in parentheses; the first is positional. A plugin takes any further keyword."""
 
 MODEL_SETTINGS: Final[Mapping[str, Mapping[str, Setting]]] = {
-    "openai": _by_name(*_SAMPLING, *_REQUESTS),
-    "hf": _by_name(*_SAMPLING, _DTYPE),
+    "openai": _by_name(*_SAMPLING, *_REQUESTS, _JSON, _LICENSE),
+    "hf": _by_name(*_SAMPLING, _DTYPE, _LICENSE),
     "scratch": _by_name(*_SHAPE, _DTYPE),
-    "plugin": _by_name(*_SAMPLING, *_REQUESTS),
+    "plugin": _by_name(*_SAMPLING, *_REQUESTS, _LICENSE),
+    "replay": _by_name(*_SAMPLING, _LICENSE),
 }
 
 MODEL_BLOCKS: Final[Mapping[str, Mapping[str, Mapping[str, Setting]]]] = {
@@ -428,6 +443,7 @@ BLOCKS_OF_MODEL: Final[Mapping[str, Mapping[str, Mapping[str, Setting]]]] = {
     "hf": MODEL_BLOCKS["lora"],
     "scratch": {},
     "plugin": MODEL_BLOCKS["requests"],
+    "replay": {},
 }
 """Blocks of settings inside a model's block."""
 
@@ -495,10 +511,12 @@ STAGES: Final[Mapping[str, Mapping[str, Setting]]] = {
 DEFAULT_SEED: Final = 0
 
 SOURCE_ARGUMENTS: Final[Mapping[str, tuple[str, ...]]] = {
-    "hf": ("config", "revision"),
+    "hf": ("config", "revision", "streaming"),
     "jsonl": (),
     "csv": (),
     "parquet": (),
+    "arrow": (),
     "plugin": (),
 }
+FILE_SOURCES: Final = ("jsonl", "csv", "parquet", "arrow")
 """Kinds of data sources and their keyword options. Files take their parts by name, a plugin takes any keyword."""

@@ -60,6 +60,7 @@ GENERAL_HINTS: Final[Mapping[str, str]] = {
     "reward-range": "declare the range that the total has, or keep it inside with clip(x, a, b)",
     "right-punished": "baseline: scenario subtracts each scenario's own mean",
     "rule-field-mismatch": "a rule takes the fields of the same name and type; rename or retype one of them",
+    "same-answers": "raise the model's `temperature`, or ask once",
     "same-scenarios": "let one of them leave probes out: first(uniform(1, k - 1))",
     "scale-mismatch": "bring the parts to one scale with a weight, or with ramp(x, from: a, to: b)",
     "secret-in-spec": 'name the environment variable that holds it: env("API_KEY")',

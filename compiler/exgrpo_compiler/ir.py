@@ -104,6 +104,7 @@ class CheckedDataset(Record):
     splits: Mapping[str, Split]
     fields: tuple[CheckedField, ...]
     row_type: Type
+    license: str | None = None
 
 
 class CheckedModel(Record):
@@ -174,6 +175,9 @@ class CheckedProbes(Record):
     probe_type: Type
     rule_spans: tuple[Span, ...] = ()
     """Where each rule is listed."""
+    ask: Literal["per_rule", "together"] = "per_rule"
+    samples: int = 1
+    per_rule: int | None = None
 
 
 class CheckedExchange(Record):

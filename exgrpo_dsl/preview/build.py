@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from exgrpo_artifact.evaluate import find_external_nodes
 from exgrpo_artifact.graph import Node, RewardGraph
-from exgrpo_artifact.manifest import Cut, Dialogue, EvaluateStage, GrpoStage, Manifest, Probes
+from exgrpo_artifact.manifest import Cut, Dialogue, EvaluateStage, GrpoStage, Manifest, Probes, Rule
 from exgrpo_dsl.preview.marks import Part, open_templates, split_parts
 from exgrpo_dsl.preview.rows import ShownRow, make_probes, mark_probes
 from exgrpo_runtime.plans import PlannedTurn, cut_probes, draw_probes, make_rng, make_seed, plan_dialogue
-from exgrpo_runtime.probing.questions import choose_rules, render_prompt
+from exgrpo_runtime.probing.questions import choose_rules, group_rules, render_prompt
 from exgrpo_runtime.records import Probe
 from exgrpo_runtime.teachers.judge import word_same_question, word_score_question
 from exgrpo_runtime.templates import TemplateSet
@@ -110,30 +110,34 @@ class _Maker:
     # --- teachers -------------------------------------------------------------------------------------------
 
     def show_teacher(self, probes: Probes) -> list[Section]:
-        """The prompt of each rule that applies to the row."""
-        teacher = self.manifest.models[probes.teacher]
-        sections: list[Section] = []
-        has_secret = False
+        """Every request about the row: one for each rule that applies, or one for all of them."""
         applying = choose_rules(self.manifest, probes, self.row.plain.fields)
-        for name in probes.rules:
-            rule = self.manifest.rules[name]
-            title = f"{probes.name}: rule `{name}` asks teacher `{teacher.name}`"
-            if rule not in applying:
-                skipped = ("its `applies_when` is not true of this row, so nothing is asked",)
-                sections.append(Section("teacher", title, skipped, ()))
-                continue
-            text = render_prompt(self.templates, probes, self.row.marked.fields, [rule])
+        skipped = [
+            self.manifest.rules[name] for name in probes.rules if self.manifest.rules[name] not in applying
+        ]
+        sections: dict[str, Section] = {rule.name: self._show_skipped(probes, rule) for rule in skipped}
+        has_secret = False
+        for rules in group_rules(probes, applying):
+            text = render_prompt(self.templates, probes, self.row.marked.fields, rules)
             parts = split_parts(text)
             has_secret = has_secret or any(part.secret for part in parts)
-            notes = ("its probes state the answer on purpose and never stand before a final question",)
-            sections.append(
-                Section("teacher", title, notes if rule.reveals else (), (Message("user", parts),))
-            )
+            message = Message("user", parts)
+            title = self._title(probes, rules)
+            sections[rules[0].name] = Section("teacher", title, _describe_asking(probes, rules), (message,))
         # What a teacher who was shown a secret writes is secret too, but for what the spec declares open.
         self.secret_yields[probes.name] = frozenset(
             field.name for field in probes.yields if has_secret and not field.open
         )
-        return sections
+        return [sections[name] for name in probes.rules if name in sections]
+
+    def _show_skipped(self, probes: Probes, rule: Rule) -> Section:
+        notes = ("its `applies_when` is not true of this row, so nothing is asked",)
+        return Section("teacher", self._title(probes, [rule]), notes, ())
+
+    def _title(self, probes: Probes, rules: Sequence[Rule]) -> str:
+        names = ", ".join(f"`{rule.name}`" for rule in rules)
+        which = f"rule {names} asks" if len(rules) == 1 else f"rules {names} ask"
+        return f"{probes.name}: {which} teacher `{probes.teacher}`"
 
     # --- dialogues ------------------------------------------------------------------------------------------
 
@@ -255,6 +259,15 @@ class _Maker:
         plan = plan_dialogue(dialogue, self.row.marked, self._get_probes(dialogue), self.templates, "")
         turn = next((turn for turn in plan.turns if turn.name == node.params["name"] and turn.target), None)
         return f"«what the student says in `{node.params['name']}`»" if turn is None else str(turn.target)
+
+
+def _describe_asking(probes: Probes, rules: Sequence[Rule]) -> tuple[str, ...]:
+    notes = [f"asked {probes.samples} times"] if probes.samples > 1 else []
+    revealing = [rule.name for rule in rules if rule.reveals]
+    if revealing:
+        whose = "its probes state" if len(rules) == 1 else f"probes of {', '.join(revealing)} state"
+        notes.append(f"{whose} the answer on purpose and never stand before a final question")
+    return tuple(notes)
 
 
 def _describe_k(number: int) -> str:

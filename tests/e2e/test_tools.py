@@ -145,6 +145,21 @@ def test_preview_shows_prompts_and_dialogues_with_secrets_marked(sums: Path, tmp
     assert "question: Ann has 10 apples" in called.out
 
 
+def test_preview_shows_rules_that_are_asked_together_in_one_request(sums: Path, tmp_path: Path) -> None:
+    text = sums.read_text("utf-8")
+    old = 'Rule "{{ rule.name }}": {{ rule.instruction }}'
+    assert old in text
+    listed = "{% for rule in rules %}{{ rule.name }}: {{ rule.instruction }} {% endfor %}"
+    text = text.replace(old, listed).replace("  teacher =", "  ask = together\n  samples = 2\n  teacher =", 1)
+    (tmp_path / "together.exg").write_text(text, "utf-8")
+    called = call_exgrpo("preview", "together.exg", cwd=tmp_path)
+    assert called.code == 0, called.err
+    assert "asked 2 times" in called.out
+    assert "why: Ask why one decisive choice" in called.out
+    assert 'It has one key for each rule: "why", ' in called.out
+    assert called.out.count("Reply with exactly one JSON object") == 1
+
+
 def test_no_secret_reaches_a_user_message_of_a_dialogue(sums: Path, tmp_path: Path) -> None:
     shown = json.loads(call_exgrpo("preview", sums, "--row", "2", "--format", "json", cwd=tmp_path).out)
     validate("preview", shown)

@@ -233,9 +233,10 @@ def read_setting(context: Context, expr: Expr, setting: Setting) -> object:
             hint='name the environment variable that holds it: env("API_KEY")',
         )
         return None
-    if isinstance(value.value, str | Env):
-        return value.value
-    _report_due(context, expr, what, 'a text or env("NAME")', 'write "…", or env("NAME")')
+    urls = value.value if isinstance(value.value, list) else [value.value]
+    if urls and all(isinstance(item, str | Env) for item in urls):
+        return tuple(urls)
+    _report_due(context, expr, what, 'a text or env("NAME"), or a list of these', 'write "…", or env("NAME")')
     return None
 
 

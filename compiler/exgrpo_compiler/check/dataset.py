@@ -18,9 +18,9 @@ from exgrpo_compiler.ast import (
     NamedStmt,
     Ref,
 )
-from exgrpo_compiler.builtins import SOURCE_ARGUMENTS, Setting
+from exgrpo_compiler.builtins import DATASET, FILE_SOURCES, SOURCE_ARGUMENTS, Setting
 from exgrpo_compiler.check.arguments import bind_arguments
-from exgrpo_compiler.check.constants import Env, read_constant, read_number
+from exgrpo_compiler.check.constants import Env, read_constant, read_number, read_setting
 from exgrpo_compiler.check.context import Context, report_unknown_name
 from exgrpo_compiler.check.expressions import check_expression, verify_type
 from exgrpo_compiler.check.forms import report_double, sort_statements
@@ -58,19 +58,28 @@ def check_dataset(context: Context, decl: Decl) -> CheckedDataset:
         title=f"a row of `{name.text}`",
         is_open=decl.is_damaged or len(context.problems) > before,
     )
-    return CheckedDataset(decl.doc, source or _UNKNOWN, splits, fields, row_type)
+    terms = block.get("license")
+    license_ = read_setting(context, terms.value, DATASET["license"]) if terms else None
+    return CheckedDataset(
+        decl.doc,
+        source or _UNKNOWN,
+        splits,
+        fields,
+        row_type,
+        license_ if isinstance(license_, str) else None,
+    )
 
 
 # --- source -------------------------------------------------------------------------------------------------
 
 
 def read_source(context: Context, expr: Expr) -> Source | None:
-    """`hf(…)`, `jsonl(…)`, `csv(…)`, `parquet(…)`, `plugin(…)`."""
+    """`hf(…)`, `jsonl(…)`, `csv(…)`, `parquet(…)`, `arrow(…)`, `plugin(…)`."""
     if not isinstance(expr, Call) or not isinstance(expr.function, Ref):
         context.problems.error(
             "type-mismatch",
             expr.span,
-            "A source is hf(…), jsonl(…), csv(…), parquet(…) or plugin(…).",
+            "A source is hf(…), jsonl(…), csv(…), parquet(…), arrow(…) or plugin(…).",
             hint='as hf("openai/gsm8k", config: "main") or jsonl("rows.jsonl")',
         )
         return None
@@ -78,7 +87,7 @@ def read_source(context: Context, expr: Expr) -> Source | None:
     if kind not in SOURCE_ARGUMENTS:
         report_unknown_name(context, kind, expr.function.span, list(SOURCE_ARGUMENTS), what="kind of source")
         return None
-    if kind in ("jsonl", "csv", "parquet"):
+    if kind in FILE_SOURCES:
         return _read_file_source(context, kind, expr)
     return _read_named_source(context, kind, expr)
 
@@ -102,7 +111,7 @@ def _read_named_source(context: Context, kind: str, expr: Call) -> Source | None
     for name, argument in bound.items():
         if name == "location":
             continue
-        if kind == "hf":
+        if kind == "hf" and name != "streaming":
             options[name] = _read_text(context, argument, f"`{name}`")
             continue
         constant = read_constant(context, argument.value)
@@ -114,6 +123,14 @@ def _read_named_source(context: Context, kind: str, expr: Call) -> Source | None
                 argument.span,
                 f"`{name}` is a plain value: text, number, bool or list.",
                 hint='as 0.1, "text", true or [1, 2]',
+            )
+            return None
+        if kind == "hf" and not isinstance(constant.value, bool):
+            context.problems.error(
+                "type-mismatch",
+                argument.value.span,
+                f"`{name}` is true or false.",
+                hint=f"write {name}: true",
             )
             return None
         options[name] = constant.value
@@ -263,7 +280,7 @@ def _read_split(context: Context, statement: NamedStmt, source: Source | None) -
 
 
 def _read_part(context: Context, statement: NamedStmt, part: str, source: Source | None) -> Split | None:
-    if source is not None and source.kind in ("jsonl", "csv", "parquet"):
+    if source is not None and source.kind in FILE_SOURCES:
         span = statement.value.span
         if not source.parts:
             context.problems.error(

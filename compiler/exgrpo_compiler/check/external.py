@@ -185,7 +185,7 @@ def find_askable(context: Context, expr: Expr, what: str) -> Key | None:
             "kind-mismatch",
             expr.span,
             f"`{checked.model.name}` is a model of kind `{checked.model.kind}`, which requests cannot be sent to.",
-            hint="a teacher or a judge is openai(…) or plugin(…)",
+            hint="a teacher or a judge is openai(…), hf(…), plugin(…) or replay(…)",
         )
         return None
     return key

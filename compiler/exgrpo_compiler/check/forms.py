@@ -38,9 +38,12 @@ class Form(Record):
 
 
 FORMS: Mapping[str, Form] = {
-    "dataset": Form({"source": True}, ("split", "field")),
+    "dataset": Form({"source": True, "license": False}, ("split", "field")),
     "rule": Form({"instruction": True, "applies_when": False, "reveals": False}, ("example",)),
-    "probes": Form({"rules": True, "teacher": True, "prompt": True}, ("yields", "keep")),
+    "probes": Form(
+        {"rules": True, "teacher": True, "prompt": True, "ask": False, "samples": False, "per_rule": False},
+        ("yields", "keep"),
+    ),
     "dialogue": Form({"system": False}, ("user", "assistant", "for", "scenario")),
     "answer": Form({"extract": True}),
     "rubric": Form({"scale": True, "text": True}),

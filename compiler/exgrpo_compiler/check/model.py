@@ -38,7 +38,7 @@ def check_model(context: Context, decl: Decl) -> CheckedModel | None:
         context.problems.error(
             "type-mismatch",
             head.span,
-            'A model is openai("…"), hf("…"), scratch { … } or plugin("…").',
+            'A model is openai("…"), hf("…"), scratch { … }, plugin("…") or replay("…").',
             hint='as openai("gpt-4o"), hf("Qwen/Qwen2.5-7B-Instruct"), scratch { layers = 2; … }',
         )
         return None
@@ -181,14 +181,16 @@ def _build_model(name: str, kind: str, arguments: Values, options: Values, setti
         return EnvRef(env=value.name) if isinstance(value, Env) else value
 
     values: Values = {"name": name, "kind": kind, "options": options, "id": arguments.get("id")}
-    for key in ("revision", "base_url", "api_key"):
-        values[key] = to_url(arguments.get(key))
+    values["revision"], values["api_key"] = arguments.get("revision"), to_url(arguments.get("api_key"))
+    first, *rest = map(to_url, arguments.get("base_url") or (None,))
+    values["base_url"], values["more_urls"] = first, tuple(rest)
     sampling = {key: settings[key] for key in ("temperature", "top_p", "max_tokens") if key in settings}
     values["sampling"] = Sampling(**sampling)
     if "budget" in settings:
         values["budget_usd"] = settings["budget"]
         values["timeout_s"] = settings["timeout"]
         values["tries"] = settings["tries"]
+    values |= {key: settings[key] for key in ("json", "license") if key in settings}
     if "dtype" in settings:
         values["dtype"] = settings["dtype"]
     if "lora" in settings:

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from exgrpo_compiler.ast import Attribute, Decl, Expr, KeepStmt, ListExpr, Ref, YieldsStmt
-from exgrpo_compiler.builtins import RULE_TYPE
 from exgrpo_compiler.check.context import Context, find_declaration
 from exgrpo_compiler.check.expressions import check_expression, verify_condition
 from exgrpo_compiler.check.external import find_askable
 from exgrpo_compiler.check.forms import report_double, sort_statements
 from exgrpo_compiler.check.params import bind_params, require_param
+from exgrpo_compiler.check.probe_settings import read_asking, warn_same_answers
 from exgrpo_compiler.check.prompt import check_prompt
 from exgrpo_compiler.check.scope import Meaning, PlainName, RecordName, Scope
 from exgrpo_compiler.check.type_names import read_type
@@ -21,7 +21,7 @@ from exgrpo_compiler.problems import list_names
 from exgrpo_compiler.program import Key
 from exgrpo_compiler.value_types import ANY, Type, describe_type, fits, list_of
 
-_GIVEN = ("rule", "probe", "probes", "student")
+_GIVEN = ("rule", "rules", "probe", "probes", "student")
 """Names that every probes block has."""
 
 
@@ -50,13 +50,16 @@ def check_probes(context: Context, decl: Decl) -> CheckedProbes | None:
     yields = _read_yields(context, [item for item in block.others if isinstance(item, YieldsStmt)], decl)
     teacher_assign, rules_assign, prompt_assign = map(block.get, ("teacher", "rules", "prompt"))
     teacher = find_askable(context, teacher_assign.value, "the teacher") if teacher_assign else None
+    asking, samples = read_asking(context, block), block.get("samples")
+    if samples is not None:
+        warn_same_answers(context, teacher, asking.samples, samples.span, "`samples`")
     rows = dataset if isinstance(dataset, CheckedDataset) else None
     rules = _read_rules(context, rules_assign.value, rows, name.text) if rules_assign else {}
     if param is None or rows is None:
         return None
     prompt, used = None, set[str]()
     if prompt_assign:
-        names, title = {param.name: rows.row_type, "rule": RULE_TYPE}, f"the prompt of `{name.text}`"
+        names, title = {param.name: rows.row_type, **asking.names}, f"the prompt of `{name.text}`"
         prompt = check_prompt(context, prompt_assign.value, names, title, {param.name: "item"}, used)
     probe_type = Type(
         "record",
@@ -79,7 +82,19 @@ def check_probes(context: Context, decl: Decl) -> CheckedProbes | None:
     if teacher is None or prompt is None:
         return None
     spans = tuple(expr.span for expr in rules.values())
-    return CheckedProbes(param.key, tuple(rules), teacher, prompt, yields, keeps, probe_type, spans)
+    return CheckedProbes(
+        param.key,
+        tuple(rules),
+        teacher,
+        prompt,
+        yields,
+        keeps,
+        probe_type,
+        spans,
+        asking.ask,
+        asking.samples,
+        asking.per_rule,
+    )
 
 
 # --- rules --------------------------------------------------------------------------------------------------

@@ -53,6 +53,7 @@ def lower_dataset(scene: Scene, key: Key) -> Dataset:
         source=dataset.source,
         splits=dict(dataset.splits),
         fields=fields,
+        license=dataset.license,
     )
 
 
@@ -97,6 +98,9 @@ def lower_probes(scene: Scene, key: Key) -> Probes:
             Keep(name=keep.name, subject=keep.subject, condition=lower_graph(scene, keep.condition, key))
             for keep in probes.keeps
         ),
+        ask=probes.ask,
+        samples=probes.samples,
+        per_rule=probes.per_rule,
     )
 
 

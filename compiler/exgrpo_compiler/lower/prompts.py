@@ -38,7 +38,8 @@ def get_target_path(dialogue: str, turn: str) -> str:
 
 def lower_teacher_prompt(name: str, probes: CheckedProbes) -> dict[str, str]:
     """The teacher's prompt: the author's text and a last paragraph about the form of the reply."""
-    return {get_prompt_path(name): f"{probes.prompt.full_text.rstrip()}\n\n{describe_reply(probes.yields)}\n"}
+    form = describe_replies(probes.yields) if probes.ask == "together" else describe_reply(probes.yields)
+    return {get_prompt_path(name): f"{probes.prompt.full_text.rstrip()}\n\n{form}\n"}
 
 
 def lower_rubric_prompt(name: str, rubric: CheckedRubric) -> dict[str, str]:
@@ -60,10 +61,25 @@ def lower_dialogue_prompts(name: str, dialogue: CheckedDialogue) -> dict[str, st
 
 def describe_reply(yields: Sequence[CheckedYield]) -> str:
     """What the reply must look like: one JSON object with just the yielded keys."""
-    lines = [
-        "Reply with exactly one JSON object and nothing before or after it. "
-        + ("It has this key:" if len(yields) == 1 else f"It has these {len(yields)} keys and no others:")
-    ]
+    keys = "It has this key:" if len(yields) == 1 else f"It has these {len(yields)} keys and no others:"
+    return f"{_ONE_OBJECT} {keys}\n{_describe_fields(yields)}"
+
+
+def describe_replies(yields: Sequence[CheckedYield]) -> str:
+    """The same where rules are asked together: an object with the yielded keys under each rule's name."""
+    keys = "this key" if len(yields) == 1 else f"these {len(yields)} keys and no others"
+    return (
+        f"{_ONE_OBJECT} It has one key for each rule: {_RULE_NAMES}. "
+        f"Under each stands an object with {keys}:\n{_describe_fields(yields)}"
+    )
+
+
+_ONE_OBJECT = "Reply with exactly one JSON object and nothing before or after it."
+_RULE_NAMES = '{% for rule in rules %}"{{ rule.name }}"{% if not loop.last %}, {% endif %}{% endfor %}'
+
+
+def _describe_fields(yields: Sequence[CheckedYield]) -> str:
+    lines = []
     for field in yields:
         note = f" ({_join_lines(field.doc)})" if field.doc else ""
         lines.append(f'- "{field.name}": {_describe_shape(field.type)}{note}')

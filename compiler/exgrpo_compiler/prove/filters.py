@@ -145,7 +145,8 @@ def _prove_filter(
     keep: CheckedKeep, probes: CheckedProbes, is_untrained: bool, stage: Span
 ) -> Iterable[Diagnostic]:
     condition = build_condition(keep.condition)
-    most = max(1, len(probes.rules))
+    most = max(1, len(probes.rules) * probes.samples)
+    each = "one probe" if probes.samples == 1 else f"{probes.samples} probes"
     if not can_be_met(condition, most):
         yield Diagnostic(
             "unreachable-filter",
@@ -154,7 +155,7 @@ def _prove_filter(
             keep.condition.span,
             hint="one rule gives one probe, so `count(probes)` is 1 here, and `solved` 0 or 1"
             if most == 1
-            else f"`count(probes)` is from 1 to {most} here, one probe for each rule, and `solved` at most that",
+            else f"`count(probes)` is from 1 to {most} here, {each} for each rule, and `solved` at most that",
         )
     elif condition.solved and is_untrained and not can_be_met(condition, most, is_untrained=True):
         yield Diagnostic(

@@ -45,8 +45,17 @@ def _look_at(program: Program, decl: ast.Decl, scope: Mapping[str, Binding]) -> 
             if isinstance(statement, ast.Assign) and statement.path[0].text in scope:
                 term = statement.path[0]
                 yield _warn("term", term, scope[term.text].span, _name_kind(program, term.text))
-    given = {"rule": decl.name.span} if decl.kind == "probes" else {}
+    given = {_name_rules(decl.block): decl.name.span} if decl.kind == "probes" else {}
     yield from _look_into(decl.block, {**given, **own}, scope, program)
+
+
+def _name_rules(block: ast.Block) -> str:
+    """What the prompt of a probes block calls what it is given of the rules."""
+    asks = [
+        item.value for item in block.statements if isinstance(item, ast.Assign) and item.path[0].text == "ask"
+    ]
+    is_together = any(isinstance(value, ast.Ref) and value.name == "together" for value in asks)
+    return "rules" if is_together else "rule"
 
 
 def _look_into(

@@ -49,6 +49,29 @@ class Meaning(NamedTuple):
 Scope = dict[str, Meaning]
 
 
+class _Form(NamedTuple):
+    """A name that only the other way of asking gives a teacher's prompt."""
+
+    given: str
+    """What this way gives instead."""
+    message: str
+    hint: str
+
+
+_OTHER_FORM = {
+    "rule": _Form(
+        "rules",
+        "`ask = together` asks by all rules at once, so the prompt has a list `rules`",
+        "write {% for rule in rules %}{{ rule.instruction }}{% endfor %}, or remove `ask = together`",
+    ),
+    "rules": _Form(
+        "rule",
+        "Each rule is asked by itself, so the prompt has one `rule`",
+        "write {{ rule.instruction }}, or put `ask = together` into the block",
+    ),
+}
+
+
 class TemplateChecker:
     """Walks one template. `findings` are its mistakes, `used` the parameters that it reads."""
 
@@ -274,6 +297,10 @@ class TemplateChecker:
         latex = find_latex(self.text, node.start)
         hint = suggest_name(node.name, scope) or list_names(scope, "it sees") or "it has no parameters"
         remedy = suggest_word(node.start, node.name, scope)
+        message = f"There is no `{node.name}`"
+        other = _OTHER_FORM.get(node.name)
+        if other is not None and other.given in self.names:
+            message, hint, remedy = f"{other.message}: there is no `{node.name}`", other.hint, None
         if any(name == node.name for name, _, _ in self._bound.values()):
             hint = f"`{node.name}` is given a value in one branch or loop only; give it one before that"
             remedy = None
@@ -286,7 +313,7 @@ class TemplateChecker:
                 "unknown-name",
                 node.start,
                 node.end - node.start,
-                f"There is no `{node.name}`",
+                message,
                 hint,
                 remedy,
                 is_placed=True,
