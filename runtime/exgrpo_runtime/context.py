@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,8 +38,8 @@ class Context:
     artifact: Artifact
     templates: TemplateSet
     work: Path
-    rows: Mapping[str, Mapping[str, list[Row]]]
-    """Dataset -> split -> rows, already limited."""
+    rows: Mapping[str, Mapping[str, Sequence[Row]]]
+    """Dataset -> split -> rows, already limited; on disk, so that each look at one reads it."""
     stage_dirs: Mapping[str, Path]
     """Finished stages by name, in order."""
     store: ReplyStore

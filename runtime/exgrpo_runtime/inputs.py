@@ -24,7 +24,7 @@ from exgrpo_artifact.manifest import (
 )
 from exgrpo_artifact.storage import Artifact
 
-STAGE_FORMAT = 1
+STAGE_FORMAT = 2
 """Raised when a stage's files or meaning change, so that results of older code are not taken for new ones."""
 
 _TRANSPORT = (
@@ -45,7 +45,7 @@ _TRANSPORT = (
 def hash_data_inputs(manifest: Manifest, limit: int | None) -> str:
     """Inputs of the data stage: sources, mappings, the bytes of local files, the limit."""
     datasets = {
-        name: {"dataset": to_plain(dataset), "files": _hash_files(dataset)}
+        name: {"dataset": _describe_dataset(dataset), "files": _hash_files(dataset)}
         for name, dataset in manifest.datasets.items()
     }
     return hash_value({"format": STAGE_FORMAT, "datasets": datasets, "limit": limit})
@@ -146,12 +146,23 @@ def _pick_probes(manifest: Manifest, dialogues: Any, probes: Mapping[str, str]) 
     return {name: probes.get(name) for name in sorted(name for name in used if name)}
 
 
+def _describe_dataset(dataset: Dataset) -> dict[str, Any]:
+    return {key: value for key, value in to_plain(dataset).items() if key not in ("doc", "license")}
+
+
 def _hash_files(dataset: Dataset) -> dict[str, str]:
+    """The bytes of every local file that the source reads, those of a local folder of the hub's format included."""
     source = dataset.source
-    locations = (
-        [source.location, *source.parts.values()] if source.kind in ("jsonl", "csv", "parquet") else []
-    )
-    return {location: _hash_file(dataset.name, location) for location in locations if location}
+    if source.kind == "plugin":
+        return {}
+    locations = [location for location in (source.location, *source.parts.values()) if location]
+    if source.kind == "hf":
+        locations = [
+            str(path)
+            for path in sorted(Path(locations[0]).rglob("*"))
+            if path.is_file() and path.name[0] != "."
+        ]
+    return {location: _hash_file(dataset.name, location) for location in locations}
 
 
 def _hash_file(dataset: str, location: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,10 +12,10 @@ from exgrpo_artifact.errors import ExgrpoError
 from exgrpo_artifact.manifest import GrpoStage, ProbeStage, SftStage, Stage
 from exgrpo_artifact.storage import Artifact, read_artifact
 from exgrpo_runtime.context import Context, Progress
+from exgrpo_runtime.data.disk_rows import RowsBySplit
 from exgrpo_runtime.data.stage import DATA, run_data_stage
 from exgrpo_runtime.environment import require_training
 from exgrpo_runtime.inputs import hash_data_inputs, hash_stage_inputs
-from exgrpo_runtime.records import Row
 from exgrpo_runtime.results import (
     RunResult,
     StageResult,
@@ -182,7 +182,7 @@ def _run_stage(
     stage: Stage,
     inputs: str,
     state: _State,
-    rows: Mapping[str, Mapping[str, list[Row]]],
+    rows: RowsBySplit,
     store: ReplyStore,
     progress: Progress,
 ) -> None:

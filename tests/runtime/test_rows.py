@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,11 @@ from exgrpo_artifact.manifest import DataField, Dataset, FieldType, Manifest, So
 from exgrpo_artifact.record import replace
 from exgrpo_runtime.data.convert import Misfit, convert_value
 from exgrpo_runtime.data.rows import LoadedRows, load_rows
+from exgrpo_runtime.inputs import hash_data_inputs
 from exgrpo_runtime.records import Probe, Rejection, Row
 from tests.runtime.factory import make_artifact
+from tests.support.cli import build_environment
+from tests.support.hub import make_commit, serve_hub
 from tests.support.plugin import install_plugin
 
 TEXT, NUMBER = FieldType(kind="text"), FieldType(kind="number")
@@ -103,6 +108,115 @@ def test_csv_parquet_and_saved_datasets_hold_the_same_rows(tmp_path: Path) -> No
         assert [row.fields for row in by_fraction.rows["train"]] == ROWS
 
 
+def test_arrow_files_and_streams_hold_the_same_rows(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    table = pa.Table.from_pylist(ROWS)
+    for name, opened in (("file", pa.ipc.new_file), ("stream", pa.ipc.new_stream)):
+        path = tmp_path / f"{name}.arrow"
+        with opened(str(path), table.schema) as sink:
+            sink.write_table(table, max_chunksize=4)
+        source = Source(kind="arrow", location=str(path))
+        loaded = load(source, {"train": Split(fraction=0.5), "test": Split(fraction=0.5)})
+        assert [row.fields for split in loaded.rows.values() for row in split] == ROWS, name
+        assert [len(split) for split in loaded.rows.values()] == [5, 5]
+
+
+@pytest.mark.parametrize("kind", ["arrow", "parquet"])
+@pytest.mark.parametrize(
+    "content", [b"", b"nonsense that is no table of any kind", b"ARROW1 nonsense", b"PAR1 nonsense"]
+)
+def test_bytes_that_are_no_table_are_told(tmp_path: Path, kind: str, content: bytes) -> None:
+    pytest.importorskip("pyarrow")
+    (tmp_path / "a.bin").write_bytes(content)
+    with pytest.raises(DataError, match=rf"a.bin is not an? {kind} file"):
+        load(Source(kind=kind, parts={"train": str(tmp_path / "a.bin")}))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["arrow", "parquet"])
+def test_a_missing_table_says_where_paths_start(tmp_path: Path, kind: str) -> None:
+    pytest.importorskip("pyarrow")
+    with pytest.raises(SourceError, match=r"absent.bin cannot be read.*relative to the directory"):
+        load(Source(kind=kind, parts={"train": str(tmp_path / "absent.bin")}))  # type: ignore[arg-type]
+
+
+def write_folder(path: Path) -> str:
+    """A dataset directory as one of the hub's, with a card that names its files by config and split."""
+    (path / "rows").mkdir(parents=True)
+    write_jsonl(path / "rows" / "first.jsonl", ROWS[:6])
+    write_jsonl(path / "rows" / "last.jsonl", ROWS[6:])
+    header = (
+        "configs:\n"
+        "- config_name: easy\n  data_files:\n  - {split: train, path: rows/first.jsonl}\n"
+        "- config_name: all\n  data_files:\n  - {split: train, path: rows/*.jsonl}\n"
+    )
+    (path / "README.md").write_text(f"---\n{header}---\n# Sums\n")
+    return str(path)
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_local_dataset_directory_has_the_configs_and_splits_of_its_card(
+    tmp_path: Path, streaming: bool
+) -> None:
+    pytest.importorskip("datasets")
+    location = write_folder(tmp_path / "folder")
+    for config, expected in (("easy", ROWS[:6]), ("all", ROWS)):
+        source = Source(kind="hf", location=location, options={"config": config, "streaming": streaming})
+        assert [row.fields for row in load(source).rows["train"]] == expected
+        loaded = load(source, {"train": Split(fraction=0.5), "test": Split(fraction=0.5)})
+        assert [row.fields for split in loaded.rows.values() for row in split] == expected
+        assert len(loaded.rows["train"]) == len(expected) // 2
+        assert "commit" not in loaded.summary
+    with pytest.raises(SourceError, match=r"no part `tset`. Parts: `train`"):
+        load(Source(kind="hf", location=location, options={"config": "easy"}), {"t": Split(part="tset")})
+
+
+def test_a_dataset_saved_without_parts_is_split_by_fractions_only(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    datasets.Dataset.from_list(ROWS).save_to_disk(str(tmp_path / "saved"))
+    source = Source(kind="hf", location=str(tmp_path / "saved"))
+    assert [row.fields for row in load(source, {"all": Split(fraction=1.0)}).rows["all"]] == ROWS
+    with pytest.raises(SourceError, match=r"no part `gold`. Parts: none by name"):
+        load(source, {"train": Split(part="gold")})
+
+
+HUB_PROGRAM = """
+import json, sys
+from exgrpo_artifact.manifest import Source, Split
+from tests.runtime.test_rows import load
+loaded = load(Source(kind="hf", location="org/name", options=json.loads(sys.argv[1])), limit=3)
+print(json.dumps([[row.fields["question"] for row in loaded.rows["train"]], loaded.summary["commit"]]))
+"""
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_name_of_the_hub_is_loaded_at_its_revision_and_the_commit_is_kept(
+    tmp_path: Path, streaming: bool
+) -> None:
+    pytest.importorskip("datasets")
+    for revision in ("v1", "v2"):
+        (tmp_path / revision).mkdir()
+        rows = [{"question": f"{revision} {number}?", "gold": number} for number in range(9)]
+        write_jsonl(tmp_path / revision / "train.jsonl", rows)
+    with serve_hub({("org/name", revision): tmp_path / revision for revision in ("v1", "v2")}) as hub:
+        environment = build_environment(hub.build_environment(tmp_path / "home"))
+        for revision in ("v1", "v2"):
+            options = json.dumps({"revision": revision, "streaming": streaming})
+            process = subprocess.run(
+                [sys.executable, "-c", HUB_PROGRAM, options],
+                env=environment,
+                cwd=Path(__file__).parents[2],
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert process.returncode == 0, process.stderr
+            questions, commit = json.loads(process.stdout.splitlines()[-1])
+            assert questions == [f"{revision} {number}?" for number in range(3)]
+            assert commit == make_commit(revision)
+            assert f"GET /api/datasets/org/name/revision/{revision}" in hub.requests
+    assert hub.tokens == {None}
+
+
 def test_a_hub_that_cannot_be_reached_says_what_to_do_instead(monkeypatch: pytest.MonkeyPatch) -> None:
     datasets = pytest.importorskip("datasets")
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
@@ -134,6 +248,96 @@ def test_plugin_sources_get_their_options(tmp_path: Path, monkeypatch: pytest.Mo
             load(Source(kind="plugin", location="sums", options=options))
     with pytest.raises(SourceError, match=r"Registered: .*sums"):
         load(Source(kind="plugin", location="smus"))
+
+
+LAZY = """
+    class Lazy:
+        opened = 0
+        def __iter__(self):
+            Lazy.opened += 1
+            for i in range(10):
+                if i == {fails_at}:
+                    raise OSError("line is dead")
+                yield {row}
+
+    def make():
+        return {{"train": Lazy()}}
+
+    def spend():
+        return {{"train": (row for row in [])}}
+"""
+
+
+def test_a_plugin_may_make_its_rows_one_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = LAZY.format(fails_at=99, row='{"question": "q", "gold": i}')
+    install_plugin(tmp_path, monkeypatch, "exgrpo.sources", "lazy", code, "make")
+    halves = {"train": Split(fraction=0.5), "test": Split(fraction=0.5)}
+    loaded = load(Source(kind="plugin", location="lazy"), halves)
+    assert [[row.fields["gold"] for row in split] for split in loaded.rows.values()] == [
+        [0, 1, 2, 3, 4],
+        [5, 6, 7, 8, 9],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fails_at", "row", "attribute", "words"),
+    [
+        (4, '{"question": "q", "gold": i}', "make", "failed while its rows were read: OSError: line is dead"),
+        (99, "[i]", "make", "gave list for a row, not a record"),
+        (99, "{}", "spend", "gave generator, not parts by name.*`__iter__` begins anew"),
+    ],
+)
+def test_a_plugin_that_breaks_off_or_gives_no_rows_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails_at: int, row: str, attribute: str, words: str
+) -> None:
+    install_plugin(
+        tmp_path, monkeypatch, "exgrpo.sources", "lazy", LAZY.format(fails_at=fails_at, row=row), attribute
+    )
+    with pytest.raises(SourceError, match=words):
+        load(Source(kind="plugin", location="lazy"))
+
+
+def test_a_source_that_shrinks_between_counting_and_reading_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = """
+        class Shrinking:
+            left = 5
+            def __iter__(self):
+                for i in range(Shrinking.left):
+                    yield {"question": "q", "gold": i}
+                Shrinking.left = 3
+
+        def make():
+            return {"train": Shrinking()}
+    """
+    install_plugin(tmp_path, monkeypatch, "exgrpo.sources", "shrinking", code, "make")
+    with pytest.raises(SourceError, match="lost rows while it was read: 2 that were counted are gone"):
+        load(Source(kind="plugin", location="shrinking"), {"all": Split(fraction=1.0)})
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [("jsonl", "first.jsonl"), ("hf", "."), ("hf", "README.md"), ("arrow", "first.jsonl")]
+)
+def test_a_changed_file_of_a_source_is_another_data_stage(tmp_path: Path, kind: str, name: str) -> None:
+    write_folder(tmp_path)
+    location = tmp_path if kind == "hf" else tmp_path / "rows" / name
+    dataset = Dataset(
+        name="sums",
+        source=Source(kind=kind, location=str(location)),  # type: ignore[arg-type]
+        splits={"train": Split(fraction=1.0)},
+        fields=FIELDS,
+    )
+    manifest = replace(make_artifact().manifest, datasets={"sums": dataset})
+    before = hash_data_inputs(manifest, None)
+    assert hash_data_inputs(manifest, None) == before
+    licensed = replace(manifest, datasets={"sums": replace(dataset, license="mit")})
+    assert hash_data_inputs(licensed, None) == before
+    with (tmp_path / "README.md" if name == "README.md" else tmp_path / "rows" / "first.jsonl").open(
+        "a"
+    ) as file:
+        file.write("\n")
+    assert hash_data_inputs(manifest, None) != before
 
 
 def test_a_missing_file_says_where_paths_start(tmp_path: Path) -> None:
@@ -171,13 +375,6 @@ def test_a_broken_csv_stops_with_its_place(tmp_path: Path, content: str, words: 
     (tmp_path / "a.csv").write_text(content)
     with pytest.raises(DataError, match=words):
         load(Source(kind="csv", parts={"train": str(tmp_path / "a.csv")}))
-
-
-def test_bytes_that_are_no_parquet_are_told(tmp_path: Path) -> None:
-    pytest.importorskip("pyarrow")
-    (tmp_path / "a.parquet").write_bytes(b"PAR1 nonsense")
-    with pytest.raises(DataError, match=r"a.parquet is not a parquet file"):
-        load(Source(kind="parquet", parts={"train": str(tmp_path / "a.parquet")}))
 
 
 @pytest.mark.parametrize("content", ["", "\n\n"])

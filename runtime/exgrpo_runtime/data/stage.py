@@ -1,7 +1,11 @@
-"""The data stage: every dataset of the task, read, converted and kept as rows.jsonl and rejections.jsonl."""
+"""The data stage: every dataset of the task, read, converted and kept as rows and rejections on disk.
+
+Invariant: of a dataset no more is in memory than the row that is converted.
+"""
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,10 +15,11 @@ from exgrpo_artifact.errors import DataError
 from exgrpo_artifact.manifest import EvaluateStage
 from exgrpo_artifact.storage import Artifact
 from exgrpo_runtime.context import Progress
-from exgrpo_runtime.data.rows import load_rows
-from exgrpo_runtime.records import Rejection, Row
+from exgrpo_runtime.data.disk_rows import RowsBySplit, RowWriter, open_rows
+from exgrpo_runtime.data.rows import RowReader
+from exgrpo_runtime.records import Row
 from exgrpo_runtime.results import StageResult, describe_done
-from exgrpo_runtime.run_dir import RunDir, read_lines, write_json, write_lines
+from exgrpo_runtime.run_dir import RunDir, write_json
 
 DATA = "data"
 """Name of the stage that every run begins with."""
@@ -22,7 +27,7 @@ DATA = "data"
 
 def run_data_stage(
     artifact: Artifact, run_dir: RunDir, inputs: str, limit: int | None, progress: Progress
-) -> tuple[dict[str, dict[str, list[Row]]], StageResult]:
+) -> tuple[RowsBySplit, StageResult]:
     """The rows of every dataset by split, and what became of the stage: run, or taken from an earlier run.
 
     Args:
@@ -38,57 +43,47 @@ def run_data_stage(
     """
     path = run_dir.get_stage_dir(0, DATA)
     done = run_dir.find_done(0, DATA, inputs)
-    if done is not None:
-        return _read_rows(artifact, path), StageResult(
-            DATA, DATA, "reused", done["seconds"], done["summary"], path
-        )
-    run_dir.drop_stages_from(0, keep=set())
-    started = time.monotonic()
-    rows: dict[str, dict[str, list[Row]]] = {}
-    rejections: list[Rejection] = []
-    summary: dict[str, Any] = {}
-    with progress.track("data", len(artifact.manifest.datasets)) as bar:
-        for name in artifact.manifest.datasets:
-            loaded = load_rows(artifact.manifest, name, limit=limit)
-            rows[name] = dict(loaded.rows)
-            rejections.extend(loaded.rejections)
-            summary[name] = loaded.summary
-            bar.advance()
-    _require_rows(artifact, rows, summary)
-    with run_dir.open_stage(0, DATA) as work:
-        lines = [
-            {"dataset": name, "row": row.to_json()}
-            for name, splits in rows.items()
-            for split in splits.values()
-            for row in split
-        ]
-        write_lines(work / "rows.jsonl", lines)
-        write_lines(work / "rejections.jsonl", [rejection.to_json() for rejection in rejections])
-        seconds = time.monotonic() - started
-        write_json(work / "done.json", describe_done(DATA, DATA, inputs, seconds, {"datasets": summary}))
-    return rows, StageResult(DATA, DATA, "done", seconds, {"datasets": summary}, path)
+    status = "reused"
+    if done is None:
+        run_dir.drop_stages_from(0, keep=set())
+        started = time.monotonic()
+        with run_dir.open_stage(0, DATA) as work:
+            summary = {"datasets": _write_rows(artifact, work, limit, progress)}
+            _require_rows(artifact, summary["datasets"])
+            done = describe_done(DATA, DATA, inputs, time.monotonic() - started, summary)
+            write_json(work / "done.json", done)
+        status = "done"
+    return open_rows(path), StageResult(DATA, DATA, status, done["seconds"], done["summary"], path)
 
 
-def _read_rows(artifact: Artifact, path: Path) -> dict[str, dict[str, list[Row]]]:
-    """The rows that an earlier run's data stage left in `path`."""
+def _write_rows(artifact: Artifact, work: Path, limit: int | None, progress: Progress) -> dict[str, Any]:
+    """Writes rows and rejections as they are read; dataset -> its summary."""
     datasets = artifact.manifest.datasets
-    rows: dict[str, dict[str, list[Row]]] = {
-        name: {split: [] for split in dataset.splits} for name, dataset in datasets.items()
-    }
-    for line in read_lines(path / "rows.jsonl"):
-        row = Row.from_json(line["row"])
-        rows[line["dataset"]][row.split].append(row)
-    return rows
+    summary: dict[str, Any] = {}
+    with (
+        RowWriter(work) as rows,
+        (work / "rejections.jsonl").open("w", encoding="utf-8", newline="\n") as rejections,
+        progress.track(DATA, len(datasets)) as bar,
+    ):
+        for name, dataset in datasets.items():
+            rows.begin(name, list(dataset.splits))
+            reader = RowReader(dataset, limit=limit)
+            for found in reader:
+                if isinstance(found, Row):
+                    rows.write(found)
+                else:
+                    rejections.write(json.dumps(found.to_json(), ensure_ascii=False) + "\n")
+            summary[name] = reader.summarise()
+            bar.advance()
+    return summary
 
 
-def _require_rows(
-    artifact: Artifact, rows: Mapping[str, Mapping[str, list[Row]]], summary: Mapping[str, Any]
-) -> None:
+def _require_rows(artifact: Artifact, summary: Mapping[str, Any]) -> None:
     for stage in artifact.manifest.stages:
         dataset = stage.dataset if isinstance(stage, EvaluateStage) else artifact.manifest.data
-        if rows[dataset][stage.split]:
-            continue
         counts = summary[dataset]["splits"][stage.split]
+        if counts["valid"]:
+            continue
         fraction = artifact.manifest.datasets[dataset].splits[stage.split].fraction
         if fraction is not None and counts["source"] == 0:
             others = sum(each["source"] for each in summary[dataset]["splits"].values())
