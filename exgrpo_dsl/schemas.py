@@ -236,6 +236,46 @@ def _describe_stress() -> Schema:
     )
 
 
+def _describe_plan() -> Schema:
+    figure = _object({"low": _NUMBER, "expected": _NUMBER, "worst": _MAYBE_NUMBER})
+    asked = {"sent": figure, "prompt_tokens": figure, "completion_tokens": figure}
+    calls = _object(
+        {"stage": _TEXT, "what": _TEXT, "model": _TEXT, "planned": figure, "held": _COUNT, **asked}
+    )
+    price = _object({"input": _NUMBER, "output": _NUMBER, "from": _enum("spec", "file", "local")})
+    model = _object(
+        {
+            "model": _TEXT,
+            "kind": _TEXT,
+            "id": _MAYBE_TEXT,
+            **asked,
+            "price": _maybe(price),
+            "usd": _maybe(figure),
+            "spent_usd": _MAYBE_NUMBER,
+            "budget_usd": _MAYBE_NUMBER,
+            "budget_exceeded_by": {"enum": ["worst", "expected", None]},
+            "seconds": _maybe(figure),
+            "is_timed": _BOOL,
+        }
+    )
+    return _object(
+        {
+            "task": _TEXT,
+            "rows": _map(_COUNT),
+            "store": _MAYBE_TEXT,
+            "calls": _list(calls),
+            "models": _list(model),
+            "usd": _maybe(figure),
+            "seconds": _maybe(figure),
+            "measured": _map(_TEXT),
+            "assumptions": _list(_TEXT),
+            "declassified": _list(_object({"where": _TEXT, "what": _TEXT, "reason": _TEXT})),
+            "open": _list(_TEXT),
+            "reveals": _map(_list(_TEXT)),
+        }
+    )
+
+
 # --- runs ---------------------------------------------------------------------------------------------------
 
 
@@ -336,6 +376,7 @@ SCHEMAS: Final[Mapping[str, Entry]] = {
     "preview": Entry("`preview --format json`.", _describe_preview),
     "graph": Entry("`graph --format json`.", _describe_graph),
     "stress": Entry("`stress --format json`.", _describe_stress),
+    "plan": Entry("`plan --format json`; null is unknown.", _describe_plan),
     "run": Entry("run.json of a run directory.", _describe_run),
     "result": Entry("result.json of a run directory.", _describe_result),
     "metrics": Entry("A line of metrics.jsonl of a run directory.", _describe_metrics),

@@ -12,7 +12,7 @@ from typing import Any
 
 from exgrpo_artifact.graph import Node, RewardGraph
 from exgrpo_artifact.operations import apply_operation, is_external
-from exgrpo_artifact.record import Record
+from exgrpo_artifact.record import Record, replace
 from exgrpo_artifact.reward_table import RewardTable, Rollout, make_key
 from exgrpo_artifact.values import NOT_APPLICABLE, Failed, Value, find_gap
 
@@ -57,6 +57,23 @@ def collect_judgements(
     ]
     known = [judgement for judgement in found if judgement is not None]
     return tuple(sorted(known, key=lambda one: (one.rollout, order[one.node], one.turn or 0)))
+
+
+def restrict_reward(reward: RewardGraph, term: str) -> RewardGraph:
+    """The reward with `term` as its only term, and only the nodes that it is computed from.
+
+    So a judge is not paid for, and no failure of another term counts, when only the outcome is asked for.
+    """
+    nodes = {node.id: node for node in reward.nodes}
+    needed: set[str] = set()
+    waiting = [term]
+    while waiting:
+        name = waiting.pop()
+        if name not in needed:
+            needed.add(name)
+            waiting += nodes[name].args
+    kept = tuple(node for node in reward.nodes if node.id in needed)
+    return replace(reward, nodes=kept, terms=(term,), result=term)
 
 
 def _find_demands(table: RewardTable) -> set[Demand]:

@@ -21,6 +21,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "graph": "exgrpo_dsl.cli.graph:graph",
     "doc": "exgrpo_dsl.cli.doc:doc",
     "schema": "exgrpo_dsl.cli.schema:schema",
+    "plan": "exgrpo_dsl.cli.plan:plan",
     "run": "exgrpo_dsl.cli.run:run",
     "report": "exgrpo_dsl.cli.report:report",
     "explain": "exgrpo_dsl.cli.explain:explain",

@@ -46,37 +46,15 @@ def run(
     Without an argument the embedded quickstart is run: offline, on word problems that it generates, with a student built from
     scratch.
     """
+    from exgrpo_dsl.cli.artifacts import prepare_artifact
     from exgrpo_dsl.loading import find_quickstart
 
     spec = target or find_quickstart()
     with tempfile.TemporaryDirectory(prefix="exgrpo-") as scratch:
-        artifact_dir = _prepare_artifact(spec, Path(scratch), task, overrides)
+        artifact_dir = prepare_artifact(spec, Path(scratch), task, overrides)
         if artifact_dir is None:
             return 1
         return _run(artifact_dir, spec, out, resume, limit, until)
-
-
-def _prepare_artifact(spec: Path, scratch: Path, task: str | None, overrides: tuple[str, ...]) -> Path | None:
-    """The artifact directory of what was named; None after showing what is wrong with the spec."""
-    if spec.is_dir():
-        if overrides or task:
-            option = "--set" if overrides else "--task"
-            raise click.UsageError(
-                f"{option} works on a spec; {spec} is compiled already. Run the .exg file instead."
-            )
-        return spec
-    from exgrpo_dsl.api import compile_file, write_artifact
-    from exgrpo_dsl.cli.show import show_diagnostics
-
-    compiled = compile_file(spec, task=task, overrides=overrides)
-    show_diagnostics(compiled.diagnostics)
-    if compiled.artifacts is None:
-        return None
-    if len(compiled.artifacts) > 1:
-        names = ", ".join(sorted(compiled.artifacts))
-        raise click.UsageError(f"{spec} declares several tasks ({names}); choose one with --task.")
-    ((name, files),) = compiled.artifacts.items()
-    return write_artifact(files, scratch / name)
 
 
 def _run(

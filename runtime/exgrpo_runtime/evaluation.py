@@ -13,10 +13,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from exgrpo_artifact import record
 from exgrpo_artifact.errors import DataError
 from exgrpo_artifact.evaluate import Rollout, collect_judgements, evaluate_reward
 from exgrpo_artifact.graph import RewardGraph
+from exgrpo_artifact.judgements import restrict_reward
 from exgrpo_artifact.manifest import EvaluateStage
 from exgrpo_runtime.chat import ChatFormat
 from exgrpo_runtime.context import Bar, Context
@@ -226,23 +226,6 @@ def _score_answer(
     wanted = collect_judgements(reward, row.fields, [rollout])
     judgements = score_judgements(wanted, context) if wanted else {}
     return evaluate_reward(reward, row.fields, [rollout], judgements).terms[stage.term][0]
-
-
-def restrict_reward(reward: RewardGraph, term: str) -> RewardGraph:
-    """The reward with `term` as its only term, and only the nodes that it is computed from.
-
-    So a judge is not paid for, and no failure of another term counts, when only the outcome is asked for.
-    """
-    nodes = {node.id: node for node in reward.nodes}
-    needed: set[str] = set()
-    waiting = [term]
-    while waiting:
-        name = waiting.pop()
-        if name not in needed:
-            needed.add(name)
-            waiting += nodes[name].args
-    kept = tuple(node for node in reward.nodes if node.id in needed)
-    return record.replace(reward, nodes=kept, terms=(term,), result=term)
 
 
 # --- plain questions --------------------------------------------------------------------------------------

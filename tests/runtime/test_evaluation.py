@@ -11,6 +11,7 @@ pytest.importorskip("transformers")
 import torch
 
 from exgrpo_artifact.graph import Node, RewardGraph
+from exgrpo_artifact.judgements import restrict_reward
 from exgrpo_artifact.manifest import (
     Cut,
     Dataset,
@@ -35,7 +36,6 @@ from exgrpo_runtime.context import Context
 from exgrpo_runtime.evaluation import (
     answer_messages,
     evaluate_student,
-    restrict_reward,
     run_evaluate_stage,
     summarise_completions,
 )

@@ -1,0 +1,254 @@
+"""What a probe stage asks: its questions, the repairs of malformed replies, and the filters that ask a model.
+
+The questions are those that the stage builds (`probing.questions`), so the count is exact; what comes after a reply is not known
+before the reply is, and is given as a range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from exgrpo_artifact.evaluate import evaluate_arguments, find_external_nodes
+from exgrpo_artifact.graph import Node
+from exgrpo_artifact.manifest import Keep, Model, Probes, ProbeStage, Yield
+from exgrpo_artifact.storage import Artifact
+from exgrpo_runtime.planning.calls import (
+    MALFORMED,
+    REPAIR_TOKENS,
+    SURVIVING,
+    Calls,
+    count_calls,
+    expect_reply,
+)
+from exgrpo_runtime.planning.held import HeldReplies, ReplyLengths
+from exgrpo_runtime.planning.ranges import NOTHING, Range, add_up, exactly
+from exgrpo_runtime.planning.tokens import Counters
+from exgrpo_runtime.probing.questions import build_questions
+from exgrpo_runtime.records import Row
+from exgrpo_runtime.teachers.teacher import Message
+from exgrpo_runtime.templates import TemplateSet
+
+PROBES, REPAIRS = "probes", "repairs"
+"""What a stage's first calls are for."""
+SAMPLED_ROWS = 200
+"""Rows whose prompts are counted with a tokenizer, evenly spread over the split; the others are taken by their length."""
+SAMPLED_FILTERS = 50
+"""Of these, rows whose filter prompts are counted."""
+
+
+BLOCK = 2000
+"""Questions that are looked for in the store at once; their texts are not kept."""
+
+
+@dataclass(slots=True)
+class _Questions:
+    """All questions of a stage, summed up. Sizes are UTF-8 bytes of prompts."""
+
+    seen: set[int] = field(default_factory=set)
+    """The beginnings of all keys: equal questions are asked once."""
+    num_held: int = 0
+    left_size: int = 0
+    """Of the questions that are not stored."""
+    counted_size: int = 0
+    counted_tokens: int = 0
+    """Of the stored questions whose tokens the endpoint counted."""
+    lengths: ReplyLengths = field(default_factory=ReplyLengths)
+    probes: int = 0
+    """That come of it if every reply can be read."""
+    num_asked: int = 0
+    """Questions, equal ones each by itself."""
+    rows: int = 0
+    """With a question."""
+    sampled: list[tuple[Message, ...]] = field(default_factory=list)
+    sampled_size: int = 0
+
+    @property
+    def num_planned(self) -> int:
+        return len(self.seen)
+
+
+class ProbePlan(NamedTuple):
+    """A probe stage's calls, and how their prompts were measured."""
+
+    calls: list[Calls]
+    measured: str
+
+
+def plan_probe_stage(
+    artifact: Artifact,
+    templates: TemplateSet,
+    stage: ProbeStage,
+    rows: Sequence[Row],
+    counters: Counters,
+    held: HeldReplies,
+) -> ProbePlan:
+    """The calls of the stage over these rows.
+
+    Raises:
+        ArtifactError: a prompt cannot be rendered for a row.
+        DiskError: the store cannot be read.
+    """
+    manifest = artifact.manifest
+    declaration = manifest.probes[stage.probes]
+    teacher = manifest.models[declaration.teacher]
+    asked = _read_questions(artifact, templates, stage, rows, held)
+    prompt, measured = _measure_prompt(asked, teacher, counters)
+    share = asked.probes / max(1, asked.num_asked)
+    completion = expect_reply("probe", teacher, asked.lengths, share)
+    planned, left = exactly(asked.num_planned), asked.num_planned - asked.num_held
+    probes = count_calls(
+        stage.name,
+        PROBES,
+        teacher,
+        planned,
+        prompt=prompt,
+        completion=completion,
+        held=asked.num_held,
+    )
+    repairs = count_calls(
+        stage.name,
+        REPAIRS,
+        teacher,
+        Range(0, MALFORMED * left, left),
+        prompt=add_up([prompt, completion, exactly(REPAIR_TOKENS)]),
+        completion=completion,
+    )
+    one_probe = completion.times(exactly(1 / max(1.0, share)))
+    filters = _Filters(artifact, templates, stage, rows, counters, one_probe)
+    return ProbePlan([probes, repairs, *filters.plan(declaration, asked.probes, asked.rows)], measured)
+
+
+# --- questions ----------------------------------------------------------------------------------------------
+
+
+def _read_questions(
+    artifact: Artifact, templates: TemplateSet, stage: ProbeStage, rows: Sequence[Row], held: HeldReplies
+) -> _Questions:
+    asked = _Questions()
+    step = max(1, -(-len(rows) // SAMPLED_ROWS))
+    block: dict[str, int] = {}
+    last = None
+    for at, row in enumerate(rows):
+        for question in build_questions(artifact, templates, stage, [row]):
+            request = question.request
+            size = sum(len(message["content"].encode("utf-8", "replace")) for message in request.messages)
+            asked.num_asked += 1
+            asked.probes += len(question.rules)
+            asked.rows += row.uid != last
+            last = row.uid
+            if at % step == 0:
+                asked.sampled.append(request.messages)
+                asked.sampled_size += size
+            block[request.key] = size
+        if len(block) >= BLOCK:
+            _sum_up(asked, block, held)
+            block = {}
+    _sum_up(asked, block, held)
+    return asked
+
+
+def _sum_up(asked: _Questions, block: Mapping[str, int], held: HeldReplies) -> None:
+    fresh = {key: size for key, size in block.items() if int(key[:16], 16) not in asked.seen}
+    asked.seen.update(int(key[:16], 16) for key in fresh)
+    stored = held.find(list(fresh))
+    asked.num_held += len(stored)
+    asked.left_size += sum(size for key, size in fresh.items() if key not in stored)
+    for key, one in stored.items():
+        asked.lengths.add(one.completion_tokens)
+        if one.prompt_tokens:
+            asked.counted_tokens += one.prompt_tokens
+            asked.counted_size += fresh[key]
+
+
+def _measure_prompt(asked: _Questions, teacher: Model, counters: Counters) -> tuple[Range, str]:
+    """Tokens of the prompt of one question that is not stored, and how they were counted."""
+    left = asked.num_planned - asked.num_held
+    if not left:
+        return NOTHING, "nothing is left to ask"
+    mean = asked.left_size / left
+    if asked.counted_size:
+        each = exactly(mean * asked.counted_tokens / asked.counted_size)
+        return each, f"prompts as the endpoint counted those that are stored ({asked.num_held:,})"
+    counter = counters.get(teacher)
+    total = add_up(counter.count(messages) for messages in asked.sampled)
+    each = total.times(exactly(mean / max(1, asked.sampled_size)))
+    rows = f"{len(asked.sampled):,} of {asked.num_asked:,} prompts, evenly spread, the others by their length"
+    if counter.name is None:
+        return each, f"an estimate by bytes alone ({rows}); --tokenizer PATH counts"
+    return each, f"prompts counted with {counter.name} ({rows})"
+
+
+# --- filters ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Filters:
+    artifact: Artifact
+    templates: TemplateSet
+    stage: ProbeStage
+    rows: Sequence[Row]
+    counters: Counters
+    probe: Range
+    """Tokens of one probe."""
+
+    def plan(self, declaration: Probes, num_probes: int, num_rows: int) -> Iterator[Calls]:
+        """Filters in order: each sees what those before it are expected to let pass."""
+        probes = Range(0, num_probes * (1 - MALFORMED), num_probes)
+        rows = Range(0, num_rows, num_rows)
+        for keep in declaration.keeps:
+            subjects = probes if keep.subject == "probe" else rows
+            for node in find_external_nodes(keep.condition):
+                for model, times in self._list_asked(node, probes, rows):
+                    yield self._plan_node(declaration, keep, node, model, subjects.times(times))
+            passing = Range(0, SURVIVING, 1)
+            probes = probes.times(passing)
+            rows = rows.times(passing) if keep.subject == "item" else rows
+
+    def _list_asked(self, node: Node, probes: Range, rows: Range) -> list[tuple[Model, Range]]:
+        """Who is asked, and how often for each subject. The student is asked here, which costs nobody anything."""
+        manifest = self.artifact.manifest
+        fn = node.params["fn"]
+        names = [node.params["model"]]
+        times = exactly(1)
+        if fn == "solved":
+            most = (probes.worst or 0) / max(1, rows.worst or 0)
+            times = Range(0, probes.expected / max(1, rows.expected), most)
+        return [(manifest.models[name], times) for name in names if name != manifest.student]
+
+    def _plan_node(self, declaration: Probes, keep: Keep, node: Node, model: Model, planned: Range) -> Calls:
+        kind = "verdict" if str(node.params["fn"]).startswith("judge.") else "answer"
+        shown = add_up([self._measure_arguments(declaration, keep, node, model), self.probe])
+        return count_calls(
+            self.stage.name, keep.name, model, planned, prompt=shown, completion=expect_reply(kind, model)
+        )
+
+    def _measure_arguments(self, declaration: Probes, keep: Keep, node: Node, model: Model) -> Range:
+        """Mean tokens of what the row and the rubric bring to the prompt; the probe's own texts are not there yet."""
+        counter = self.counters.get(model)
+        empty = _make_empty(declaration.yields)
+        rubric = node.params.get("rubric")
+        start = self.templates.render(self.artifact.manifest.rubrics[rubric].text) if rubric else ""
+        step = max(1, -(-len(self.rows) // SAMPLED_FILTERS))
+        sampled = self.rows[::step]
+        counts = []
+        for row in sampled:
+            arguments = evaluate_arguments(
+                keep.condition, node.id, item=row.fields, probe=empty, probes=[empty], external={}
+            )
+            texts = [text for value in arguments for text in _list_texts(value)]
+            content = "\n\n".join([start, *texts])
+            counts.append(counter.count([Message(role="user", content=content)]))
+        return add_up(counts).times(exactly(1 / max(1, len(sampled))))
+
+
+def _make_empty(yields: Sequence[Yield]) -> dict[str, Any]:
+    """A probe without any text."""
+    kinds: Mapping[str, Any] = {"number": 0, "int": 0, "bool": False, "list": []}
+    return {each.name: kinds.get(each.type.kind, "") for each in yields}
+
+
+def _list_texts(value: Any) -> list[str]:
+    parts = value if isinstance(value, list) else [value]
+    return [part for part in parts if isinstance(part, str)]

@@ -1,0 +1,148 @@
+"""`exgrpo plan` as a user runs it: nothing is sent, nothing is needed, and what is unknown is called unknown."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import jsonschema
+import pytest
+
+from exgrpo_dsl.schemas import describe_output
+from tests.support.cli import Called, call_exgrpo, run_exgrpo
+from tests.support.openai_server import serve_teacher
+from tests.support.silent_server import expect_silence
+from tests.support.sums import answer_sums, write_sums
+
+PRICE = "  max_tokens  = 200tok\n  price { input = 1usd; output = 4usd }\n"
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Path:
+    return write_sums(tmp_path)
+
+
+def plan(spec: Path, *options: object) -> Called:
+    return call_exgrpo("plan", spec.name, *options, cwd=spec.parent)
+
+
+def plan_json(spec: Path, *options: object) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = json.loads(plan(spec, *options, "--format", "json").out)
+    jsonschema.validate(found, describe_output("plan"))
+    return found
+
+
+def edit(spec: Path, old: str, new: str) -> None:
+    text = spec.read_text("utf-8")
+    assert old in text
+    spec.write_text(text.replace(old, new), "utf-8")
+
+
+def test_nothing_is_sent_and_no_key_is_needed(spec: Path) -> None:
+    with expect_silence() as server:
+        edit(spec, 'env("TEACHER_BASE_URL")', f'"{server.url}"')
+        result = run_exgrpo("plan", spec.name, cwd=spec.parent)  # no TEACHER_API_KEY in its environment
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "12 of 12 probes of `probe` must be asked; 0 are stored" in result.stdout
+    assert sorted(path.name for path in spec.parent.iterdir()) == ["sums.exg", "test.jsonl", "train.jsonl"]
+
+
+def test_the_port_that_must_stay_silent_would_notice() -> None:
+    with pytest.raises(AssertionError, match="a connection was opened"), expect_silence() as server:
+        socket.create_connection(("127.0.0.1", urlsplit(server.url).port or 0)).recv(1)
+
+
+def test_a_person_reads_calls_tokens_cost_time_and_what_is_shown_to_whom(spec: Path) -> None:
+    edit(spec, "  max_tokens  = 200tok\n", PRICE + "  budget = 5usd\n  limits { requests = 60 }\n")
+    code, out, _ = plan(spec)
+    assert code == 0
+    for line in (
+        "rows: 6 in `probe`, 6 in `test`",
+        "probe  probes      tutor  12 / 12 / 48",
+        "the budget of `tutor` (5 usd, 0 spent) holds",
+        "declassified: nothing",
+        "open, so the student may see it: invert.question",
+        "rules that reveal: none",
+    ):
+        assert line in out
+    assert "at least 12 s / 24 s / 144 s" in " ".join(out.replace("2 min", "144 s").split())
+    assert "an estimate by bytes alone (12 of 12 prompts" in out
+
+
+def test_a_cost_without_a_price_is_unknown(spec: Path, tmp_path: Path) -> None:
+    code, out, _ = plan(spec)
+    assert code == 0
+    assert "warning: `tutor` has no price, so its cost is unknown" in out
+    assert plan_json(spec)["usd"] is None
+    (tmp_path / "prices.toml").write_text("[tutor]\ninput = 1\noutput = 4\n")
+    found = plan_json(spec, "--prices", "prices.toml")
+    assert found["models"][0]["price"] == {"input": 1.0, "output": 4.0, "from": "file"}
+    assert found["usd"]["expected"] > 0
+    edit(spec, "  max_tokens  = 200tok\n", PRICE)
+    assert plan_json(spec)["usd"] == pytest.approx(found["usd"])
+
+
+def test_a_budget_that_what_is_expected_exceeds_exits_5_and_one_that_only_the_worst_does_warns(
+    spec: Path,
+) -> None:
+    edit(spec, "  max_tokens  = 200tok\n", PRICE)
+    usd = plan_json(spec)["usd"]
+    between = (usd["expected"] + usd["worst"]) / 2
+    code, out, _ = plan(spec, "--set", f"tutor.budget={usd['expected'] / 2:.6f}usd")
+    assert code == 5
+    assert "over budget: what is expected exceeds the budget of `tutor`" in out
+    code, out, _ = plan(spec, "--set", f"tutor.budget={between:.6f}usd")
+    assert code == 0
+    assert "holds for what is expected, not for the worst" in out
+    found = plan_json(spec, "--set", f"tutor.budget={between:.6f}usd")
+    assert found["models"][0]["budget_exceeded_by"] == "worst"
+
+
+def test_limits_and_shards_are_those_of_a_run(spec: Path) -> None:
+    assert plan_json(spec, "--limit", 4)["rows"] == {"probe": 4, "test": 4}
+    assert plan_json(spec, "--shard", "2/4")["rows"] == {"probe": 2, "test": 6}  # rows 1 and 5
+    shards = [
+        plan_json(spec, "--shard", f"{number}/4")["calls"][0]["planned"]["low"] for number in (1, 2, 3, 4)
+    ]
+    assert sum(shards) == 12
+    code, _, err = plan(spec, "--shard", "5/4")
+    assert code == 2
+    assert "a shard is written i/n" in err
+
+
+def test_an_artifact_is_planned_as_its_spec_is(spec: Path) -> None:
+    assert call_exgrpo("compile", spec.name, "-o", "build", cwd=spec.parent).code == 0
+    artifact = call_exgrpo("plan", "build/sums_exgrpo", "--format", "json", cwd=spec.parent)
+    assert json.loads(artifact.out) == plan_json(spec)
+
+
+def test_a_spec_with_a_mistake_is_not_planned(spec: Path) -> None:
+    edit(spec, "item.question", "item.qestion")
+    code, out, err = plan(spec)
+    assert (code, out) == (1, "")
+    assert "unknown-field" in err
+
+
+def test_two_stores_are_one_too_many(spec: Path) -> None:
+    code, _, err = plan(spec, "--store", "a.sqlite", "--out", "run")
+    assert code == 2
+    assert "--store and --out both name a store" in err
+
+
+@pytest.mark.train
+def test_what_a_run_has_stored_is_not_planned_again(spec: Path) -> None:
+    with serve_teacher(answer_sums) as server:
+        result = run_exgrpo(
+            "run", spec.name, "--stage", "probe", "-o", "out", cwd=spec.parent, env=server.env
+        )
+        assert result.returncode == 0, result.stdout + result.stderr
+    code, out, _ = plan(spec, "--out", "out")
+    assert code == 0
+    assert "0 of 12 probes of `probe` must be asked; 12 are stored" in out
+    found = plan_json(spec, "--store", "out/replies.sqlite")
+    assert found["calls"][0]["sent"] == {"low": 0, "expected": 0, "worst": 0}
+    assert found["measured"] == {"probe": "nothing is left to ask"}
