@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from exgrpo_artifact.errors import ExgrpoError
-from exgrpo_artifact.manifest import GrpoStage, ProbeStage, SftStage, Stage
+from exgrpo_artifact.manifest import GrpoStage, Manifest, ProbeStage, SftStage, Stage
 from exgrpo_artifact.storage import Artifact, read_artifact
 from exgrpo_runtime.context import Context, Progress
 from exgrpo_runtime.data.disk_rows import RowsBySplit
@@ -138,8 +138,8 @@ def _run_stages(
     announce(result)
     if until == DATA:
         return
-    require_models(artifact)
     with disk_boundary(run_dir.path), ReplyStore(run_dir.path / "replies.sqlite") as store:
+        require_models(artifact, _choose_stages(manifest, until), store.session)
         for index, stage in enumerate(manifest.stages, start=1):
             inputs = hash_stage_inputs(
                 artifact,
@@ -163,6 +163,12 @@ def _run_stages(
             announce(result)
             if stage.name == until:
                 return
+
+
+def _choose_stages(manifest: Manifest, until: str | None) -> tuple[Stage, ...]:
+    """The stages that a run to `until` comes to."""
+    names = [stage.name for stage in manifest.stages]
+    return manifest.stages if until is None else manifest.stages[: names.index(until) + 1]
 
 
 def _record_stage(state: _State, stage: Stage, inputs: str, result: StageResult) -> None:

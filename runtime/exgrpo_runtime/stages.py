@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from exgrpo_artifact.boxed import require_math
 from exgrpo_artifact.manifest import GrpoStage, ProbeStage, SftStage, Stage
 from exgrpo_artifact.storage import Artifact
 from exgrpo_runtime.context import Context
-from exgrpo_runtime.teachers.teacher import open_teacher
+from exgrpo_runtime.teachers.session import Session
 
 
 def require_comparing(artifact: Artifact) -> None:
@@ -25,28 +26,20 @@ def require_comparing(artifact: Artifact) -> None:
             require_math()
 
 
-def require_models(artifact: Artifact) -> None:
-    """Opens every teacher and judge that the stages name, before the first stage spends anything.
+def require_models(artifact: Artifact, stages: Sequence[Stage], session: Session) -> None:
+    """Opens every teacher and judge that these stages name, before the first of them spends anything.
 
     Raises:
         TeacherError: a variable of the environment is not set, or no such plugin is installed.
     """
     manifest = artifact.manifest
-    names = {
-        manifest.probes[stage.probes].teacher for stage in manifest.stages if isinstance(stage, ProbeStage)
-    }
-    graphs = [
-        keep.condition.nodes
-        for stage in manifest.stages
-        if isinstance(stage, ProbeStage)
-        for keep in manifest.probes[stage.probes].keeps
-    ]
-    graphs += [
-        artifact.rewards[stage.reward].nodes for stage in manifest.stages if isinstance(stage, GrpoStage)
-    ]
+    probes = [manifest.probes[stage.probes] for stage in stages if isinstance(stage, ProbeStage)]
+    graphs = [keep.condition.nodes for declaration in probes for keep in declaration.keeps]
+    graphs += [artifact.rewards[stage.reward].nodes for stage in stages if isinstance(stage, GrpoStage)]
+    names = {declaration.teacher for declaration in probes}
     names |= {str(node.params["model"]) for nodes in graphs for node in nodes if "model" in node.params}
     for name in sorted(names - {manifest.student}):
-        open_teacher(manifest.models[name]).close()
+        session.get_teacher(manifest.models[name])
 
 
 def call_stage(stage: Stage, context: Context) -> dict[str, Any]:

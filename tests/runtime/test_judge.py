@@ -76,7 +76,7 @@ def test_a_judge_that_fails_or_rambles_gives_failed_and_no_number(tmp_path: Path
         context = make_judged(tmp_path, endpoint.url)
         scores = score_judgements([ask_score("a", "broken"), ask_score("b", "fine")], context)
         context.store.close()
-    assert scores["a"] == Failed("the judge failed: HTTP 500: down (1 tries)")
+    assert scores["a"] == Failed("the judge failed: HTTP 500: down (1 try)")
     assert scores["b"] == Failed("the judge's reply is no number: \"I'd say 3 of 4\"")
 
 

@@ -420,28 +420,49 @@ def test_equal_requests_are_sent_once(tmp_path: Path) -> None:
     assert (summary["asked"], summary["from_store"], summary["probes_kept"]) == (1, 4, 5)
 
 
-def test_ctrl_c_stops_at_once_and_keeps_what_has_arrived(tmp_path: Path) -> None:
+def test_the_first_ctrl_c_sends_nothing_more_and_stores_what_is_in_flight(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     def script(number: int, body: dict[str, Any]) -> Response:
         whole = chat(tell_right(*read_prompt(body["messages"][-1]["content"])))
-        return whole if number <= 5 else replace(whole, delay_s=30.0)
+        return whole if number <= 5 else replace(whole, delay_s=1.0)
 
     with serve_script(script) as endpoint:
-        context = make_probing(tmp_path, endpoint.url, timeout_s=60.0)
-        threading.Thread(target=interrupt_after, args=(endpoint, 6), daemon=True).start()
-        started = time.monotonic()
+        context = make_probing(tmp_path, endpoint.url, limits=Limits(concurrency=3))
+        threading.Thread(target=interrupt_after, args=(endpoint, 8), daemon=True).start()
         with pytest.raises(KeyboardInterrupt):
             run(context)
-        assert time.monotonic() - started < 5.0
+        assert endpoint.num_hits == 8
+        assert context.store.sum_usage("tutor").replies == 8
+    assert "3 requests are in flight and waited for" in capsys.readouterr().err
+    assert not list(context.work.iterdir())
+    # The same store goes on, with a teacher that was not stopped.
+    with serve(tell_right) as endpoint:
+        again = make_probing(tmp_path / "again", endpoint.url)
+        assert run(replace(again, store=context.store))["from_store"] == 8
+    context.store.close()
+
+
+def test_the_second_ctrl_c_leaves_at_once(tmp_path: Path) -> None:
+    def script(number: int, body: dict[str, Any]) -> Response:
+        whole = chat(tell_right(*read_prompt(body["messages"][-1]["content"])))
+        return whole if number <= 5 else replace(whole, delay_s=60.0)
+
+    with serve_script(script) as endpoint:
+        context = make_probing(tmp_path, endpoint.url, timeout_s=300.0)
+        threading.Thread(target=interrupt_after, args=(endpoint, 6, 2), daemon=True).start()
+        with pytest.raises(KeyboardInterrupt):
+            run(context)
         assert context.store.sum_usage("tutor").replies == 5
     context.store.close()
-    assert not list(context.work.iterdir())
 
 
-def interrupt_after(endpoint: Endpoint, hits: int) -> None:
+def interrupt_after(endpoint: Endpoint, hits: int, times: int = 1) -> None:
     while endpoint.num_hits < hits:
         time.sleep(0.01)
-    time.sleep(0.2)
-    os.kill(os.getpid(), signal.SIGINT)
+    for _ in range(times):
+        time.sleep(0.3)
+        os.kill(os.getpid(), signal.SIGINT)
 
 
 # --- the budget -------------------------------------------------------------------------------------------

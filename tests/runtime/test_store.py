@@ -42,13 +42,14 @@ def test_the_first_reply_stays_and_a_failed_one_is_not_stored(tmp_path: Path) ->
 
 
 def test_usage_is_summed_over_runs_and_by_model(tmp_path: Path) -> None:
-    other = Request(Model(name="judge", kind="openai", id="big"), ({"role": "user", "content": "a"},))
+    other = Request(Model(name="judge", kind="openai", id="bigger"), ({"role": "user", "content": "a"},))
     for text in ("a", "b"):
         with ReplyStore(tmp_path / "r.sqlite") as store:
             store.put(make_request(text), Reply("x", 10, 3))
             store.put(other, Reply("x", 100, 100))
     with ReplyStore(tmp_path / "r.sqlite") as store:
-        assert store.sum_usage("tutor") == Usage(2, 20, 6)
+        used = Usage(2, 20, 6, uncosted_prompt_tokens=20, uncosted_completion_tokens=6, longest=3)
+        assert store.sum_usage("tutor") == used
         assert store.sum_usage("nobody") == Usage(0, 0, 0)
 
 

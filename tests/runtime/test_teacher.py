@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -17,10 +18,12 @@ pytest.importorskip("httpx")
 from exgrpo_artifact.errors import TeacherError
 from exgrpo_artifact.manifest import EnvRef, Limits, Model, Sampling
 from exgrpo_artifact.record import replace as change
-from exgrpo_runtime.teachers.http_teacher import MAX_REPLY_BYTES, HttpTeacher, parse_retry_after
+from exgrpo_runtime.teachers.connection import MAX_REPLY_BYTES
+from exgrpo_runtime.teachers.http_teacher import HttpTeacher
 from exgrpo_runtime.teachers.pacing import Pacer
 from exgrpo_runtime.teachers.plugin_teacher import PluginTeacher
-from exgrpo_runtime.teachers.teacher import Reply, Request, open_teacher
+from exgrpo_runtime.teachers.teacher import Reply, Request, Teacher, open_teacher
+from exgrpo_runtime.teachers.verdicts import parse_retry_after
 from tests.support.endpoint import Endpoint, Response, Script, chat, refuse, serve_script
 from tests.support.plugin import install_plugin
 
@@ -38,14 +41,21 @@ def make_request(model: Model, text: str = "Why?") -> Request:
 
 
 @contextmanager
+def open_loop(teacher: Teacher) -> Iterator[Callable[[Request], Reply]]:
+    """`ask` of a teacher, called one at a time on a loop of its own."""
+    with asyncio.Runner() as runner:
+        try:
+            yield lambda request: runner.run(teacher.ask(request))
+        finally:
+            runner.run(teacher.close())
+
+
+@contextmanager
 def open_script(script: Script, **changes: Any) -> Iterator[tuple[Endpoint, Callable[..., Reply]]]:
     with serve_script(script) as endpoint:
         model = make_model(endpoint.url, **changes)
-        teacher = HttpTeacher(model, first_backoff_s=0.01)
-        try:
-            yield endpoint, lambda text="Why?": teacher.ask(make_request(model, text))
-        finally:
-            teacher.close()
+        with open_loop(HttpTeacher(model, first_backoff_s=0.01)) as ask:
+            yield endpoint, lambda text="Why?": ask(make_request(model, text))
 
 
 # --- what is sent -----------------------------------------------------------------------------------------
@@ -78,9 +88,8 @@ def test_key_and_url_come_from_the_environment_when_the_teacher_is_opened(
         monkeypatch.setenv("HERE", endpoint.url + "/")
         monkeypatch.setenv("SECRET", f"{KEY}\n")
         model = make_model(base_url=EnvRef(env="HERE"), api_key=EnvRef(env="SECRET"))
-        teacher = open_teacher(model)
-        assert teacher.ask(make_request(model)).text == "x"
-        teacher.close()
+        with open_loop(open_teacher(model)) as ask:
+            assert ask(make_request(model)).text == "x"
         assert endpoint.headers[0]["Authorization"] == f"Bearer {KEY}"
 
 
@@ -108,14 +117,15 @@ def test_a_local_model_is_no_teacher_and_the_message_says_how_to_make_it_one(kin
 def test_the_key_of_a_request_changes_with_what_determines_the_answer_only() -> None:
     model = make_model()
     request = make_request(model)
-    moved = change(model, base_url="http://elsewhere/v1", tries=9, timeout_s=1.0)
+    moved = change(model, name="other", base_url="http://elsewhere/v1", tries=9, timeout_s=1.0)
     assert Request(moved, request.messages).key == request.key
     others = [
         make_request(model, "Why not?"),
         Request(model, request.messages, sample=1),
         Request(model, request.messages, Sampling(temperature=0.0)),
         Request(change(model, id="small"), request.messages),
-        Request(change(model, name="judge"), request.messages),
+        Request(change(model, kind="plugin"), request.messages),
+        Request(model, request.messages, schema={"type": "object"}),
     ]
     assert len({request.key, *(other.key for other in others)}) == 1 + len(others)
 
@@ -177,21 +187,25 @@ def test_a_connection_that_breaks_is_tried_again() -> None:
         assert endpoint.num_hits == 2
 
 
-def test_closing_the_teacher_breaks_off_a_wait() -> None:
-    import threading
+def test_stopping_the_teacher_ends_a_wait_and_lets_what_is_in_flight_arrive() -> None:
+    def script(number: int, body: dict[str, Any]) -> Response:
+        if body["messages"][0]["content"] == "slow":
+            return replace(chat("fine"), delay_s=0.5)
+        return refuse(503, Retry_After="60")
 
-    with serve_script(lambda n, body: refuse(429, Retry_After="60")) as endpoint:
+    async def stop_early(teacher: HttpTeacher, model: Model) -> list[Reply]:
+        asks = [asyncio.create_task(teacher.ask(make_request(model, text))) for text in ("slow", "busy")]
+        await asyncio.sleep(0.3)
+        teacher.stop()
+        replies = await asyncio.gather(*asks)
+        await teacher.close()
+        return replies
+
+    with serve_script(script) as endpoint:
         model = make_model(endpoint.url)
-        teacher = HttpTeacher(model)
-        replies: list[Reply] = []
-        thread = threading.Thread(target=lambda: replies.append(teacher.ask(make_request(model))))
-        thread.start()
-        while not endpoint.num_hits:
-            time.sleep(0.01)
-        teacher.close()
-        thread.join(timeout=5)
-        assert not thread.is_alive()
-        assert replies[0].text is None
+        slow, busy = asyncio.run(stop_early(HttpTeacher(model), model))
+    assert slow.text == "fine"
+    assert busy.is_unsent
 
 
 # --- what does not pass -----------------------------------------------------------------------------------
@@ -232,20 +246,25 @@ def test_a_key_that_an_error_repeats_is_not_shown(monkeypatch: pytest.MonkeyPatc
 
 def test_a_refused_connection_is_fatal_where_nothing_ever_answered() -> None:
     model = make_model("http://user:hidden@127.0.0.1:9/v1", tries=2)
-    teacher = HttpTeacher(model, first_backoff_s=0.01)
-    with pytest.raises(
-        TeacherError, match=r"http://127.0.0.1:9/v1 cannot be reached.*2 tries.*base_url"
-    ) as caught:
-        teacher.ask(make_request(model))
+    with (
+        open_loop(HttpTeacher(model, first_backoff_s=0.01)) as ask,
+        pytest.raises(
+            TeacherError, match=r"http://127.0.0.1:9/v1 cannot be reached.*2 tries.*base_url"
+        ) as caught,
+    ):
+        ask(make_request(model))
     assert "hidden" not in str(caught.value)
 
 
 def test_a_refused_connection_fails_one_request_where_the_endpoint_did_answer_before() -> None:
     with serve_script(lambda n, body: replace(chat("fine"), headers={"Connection": "close"})) as endpoint:
         model = make_model(endpoint.url, tries=2)
+        runner = asyncio.Runner()
         teacher = HttpTeacher(model, first_backoff_s=0.01)
-        assert teacher.ask(make_request(model)).text == "fine"
-    assert "no connection" in (teacher.ask(make_request(model)).error or "")
+        assert runner.run(teacher.ask(make_request(model))).text == "fine"
+    assert "no connection" in (runner.run(teacher.ask(make_request(model))).error or "")
+    runner.run(teacher.close())
+    runner.close()
 
 
 @pytest.mark.parametrize(
@@ -329,20 +348,25 @@ def test_retry_after_is_a_number_or_a_date() -> None:
 
 
 def test_requests_per_minute_are_kept() -> None:
-    pacer = Pacer(3, None, window_s=0.5)
-    started = time.monotonic()
-    for _ in range(7):
-        assert pacer.admit()
-    assert 1.0 <= time.monotonic() - started < 1.6
+    pacer = Pacer(3, None)
+    for now in (0.0, 1.0, 2.0):
+        assert pacer.find_wait(now) == 0.0
+        pacer.count(now)
+    assert pacer.find_wait(10.0) == 50.0
+    assert pacer.find_wait(60.0) == 0.0
+    pacer.count(60.0)
+    assert pacer.find_wait(60.0) == 1.0
 
 
-def test_tokens_per_minute_are_kept() -> None:
-    pacer = Pacer(None, 100, window_s=0.5)
-    started = time.monotonic()
-    for _ in range(3):
-        assert pacer.admit()
-        pacer.record_tokens(100)
-    assert 1.0 <= time.monotonic() - started < 1.6
+def test_tokens_per_minute_are_kept_and_what_is_in_flight_counts_as_the_mean_so_far() -> None:
+    pacer = Pacer(None, 100)
+    first = pacer.count(0.0)
+    assert pacer.find_wait(1.0) == 0.0
+    pacer.settle(first, 40)
+    second = pacer.count(2.0)  # 40 used and 40 expected: another 40 would be over
+    assert pacer.find_wait(3.0) == 57.0
+    pacer.settle(second, 10)  # 50 used, and a mean of 25
+    assert pacer.find_wait(3.0) == 0.0
 
 
 # --- plugins ----------------------------------------------------------------------------------------------
@@ -370,15 +394,16 @@ def echo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Model:
 
 def test_a_plugin_teacher_gets_its_options_the_messages_and_the_sample(echo: Model) -> None:
     teacher = open_teacher(echo)
-    assert teacher.ask(Request(echo, ({"role": "user", "content": "hi"},), sample=2)) == Reply("hi?2")
+    with open_loop(teacher) as ask:
+        assert ask(Request(echo, ({"role": "user", "content": "hi"},), sample=2)) == Reply("hi?2")
     assert teacher.concurrency == 1
 
 
 def test_what_a_plugin_raises_is_that_requests_error(echo: Model) -> None:
-    teacher = PluginTeacher(echo)
-    assert teacher.ask(make_request(echo, "raise")).error == "the plugin raised RuntimeError: lost"
-    assert teacher.ask(make_request(echo, "number")).error == "the plugin replied with int, not text"
-    assert teacher.ask(make_request(echo, "hi")).text == "hi?0"
+    with open_loop(PluginTeacher(echo)) as ask:
+        assert ask(make_request(echo, "raise")).error == "the plugin raised RuntimeError: lost"
+        assert ask(make_request(echo, "number")).error == "the plugin replied with int, not text"
+        assert ask(make_request(echo, "hi")).text == "hi?0"
 
 
 def test_an_unknown_plugin_is_told_with_those_that_are_registered(echo: Model) -> None:

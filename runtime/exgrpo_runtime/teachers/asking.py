@@ -1,25 +1,25 @@
-"""Many requests to teachers: the store first, then the endpoint, so many in flight, within the budget.
+"""Many requests to teachers: the store first, then the endpoints, so many in flight, within the budget.
 
 Invariant: every reply is stored before anything is done with it; no request whose reply is stored is sent.
 """
 
 from __future__ import annotations
 
-import contextlib
-import threading
-from collections import Counter, deque
-from collections.abc import Callable, Sequence
+import asyncio
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
 
-from exgrpo_artifact.errors import ExgrpoError, TeacherError
+from exgrpo_artifact.errors import TeacherError
 from exgrpo_artifact.manifest import Model
-from exgrpo_runtime.teachers.budget import Budget
-from exgrpo_runtime.teachers.store import ReplyStore
+from exgrpo_runtime.teachers.interrupts import catch_interrupts
+from exgrpo_runtime.teachers.sending import OnLanding, Sending
+from exgrpo_runtime.teachers.store import ReplyStore, compute_cost
 from exgrpo_runtime.teachers.teacher import Reply, Request, Teacher, open_teacher
 
-MAX_FAILURES_IN_A_ROW = 50
-"""So many requests that fail one after the other are no accident: the stage stops and fails no more."""
+TELL_AFTER_S = 0.1
+"""After Ctrl-C, until what has not been sent has come back and only what is in flight is left."""
 
 OnReply = Callable[[Reply], None]
 
@@ -36,6 +36,21 @@ class Tally:
     completion_tokens: int = 0
     uncounted: int = 0
     """Replies whose tokens the endpoint does not tell."""
+    cost_usd: float = 0.0
+    """Of the replies whose cost is known."""
+
+    def count(self, request: Request, reply: Reply, copies: int, *, is_ours: bool) -> None:
+        """Counts the reply to a request that was given so many times over; `is_ours`: this process asked for it."""
+        self.asked += is_ours
+        if reply.text is None:
+            self.failed += copies
+        else:
+            self.from_store += copies - is_ours
+        if is_ours:
+            self.prompt_tokens += reply.prompt_tokens or 0
+            self.completion_tokens += reply.completion_tokens or 0
+            self.uncounted += reply.completion_tokens is None and reply.text is not None
+            self.cost_usd += compute_cost(request.model, reply.prompt_tokens, reply.completion_tokens) or 0.0
 
     def to_json(self) -> dict[str, object]:
         """The figures as summaries have them."""
@@ -65,122 +80,104 @@ class Asker:
         Raises:
             TeacherError: a teacher cannot be used at all, stopped answering, or its budget is used up.
             DiskError: a reply could not be stored.
+            KeyboardInterrupt: Ctrl-C; what was in flight has been waited for and stored, unless there was a second one.
         """
         keys = [request.key for request in requests]
         copies = Counter(keys)
         replies: dict[str, Reply] = {}
-        pending: dict[str, deque[Request]] = {}
-        for key, request in dict(zip(keys, requests, strict=True)).items():
-            stored = self.store.get_by_key(key)
-            if stored is None:
-                pending.setdefault(request.model.name, deque()).append(request)
-                continue
-            replies[key] = stored
-            self.tally.from_store += copies[key]
-            for _ in range(copies[key]):
-                on_reply(stored)
 
-        def take(request: Request, reply: Reply) -> None:
+        def land(request: Request, reply: Reply, is_ours: bool) -> None:
             key = request.key
-            self.store.put(request, reply)
             replies[key] = reply
-            self._count(reply, copies[key])
+            self.tally.count(request, reply, copies[key], is_ours=is_ours)
             for _ in range(copies[key]):
                 on_reply(reply)
 
-        for waiting in pending.values():
-            self._ask_model(waiting, take)
+        distinct = dict(zip(keys, requests, strict=True))
+        stored = self.store.find(list(distinct.values()))
+        pending: dict[str, list[Request]] = {}
+        for key, request in distinct.items():
+            if key in stored:
+                land(request, stored[key], False)
+            else:
+                pending.setdefault(request.model.name, []).append(request)
+        if pending:
+            self._send(pending, land)
         return [replies[key] for key in keys]
 
-    def _count(self, reply: Reply, copies: int) -> None:
-        tally = self.tally
-        tally.asked += 1
-        tally.from_store += copies - 1 if reply.text is not None else 0
-        tally.failed += copies if reply.text is None else 0
-        tally.prompt_tokens += reply.prompt_tokens or 0
-        tally.completion_tokens += reply.completion_tokens or 0
-        tally.uncounted += reply.completion_tokens is None and reply.text is not None
-
-    def _ask_model(self, pending: deque[Request], take: Callable[[Request, Reply], None]) -> None:
-        model = pending[0].model
-        teacher = self.store.get_teacher(model, self.open_model)
-        budget = Budget(model, self.store.sum_usage(model.name))
-        workers = _Workers(teacher, min(teacher.concurrency, len(pending)))
-        failures = 0
+    def _send(self, pending: Mapping[str, Sequence[Request]], land: OnLanding) -> None:
+        session = self.store.session
+        sendings = [
+            Sending(group, session.get_teacher(group[0].model, self.open_model), self.store, land)
+            for group in pending.values()
+        ]
+        is_whole = False
         try:
-            while pending or workers.in_flight:
-                while pending and workers.has_room and budget.reserve(pending[0]):
-                    workers.send(pending.popleft())
-                if not workers.in_flight:
-                    budget.refuse()
-                request, reply = workers.receive()
-                budget.settle(request, reply)
-                take(request, reply)
-                failures = failures + 1 if reply.text is None else 0
-                if failures >= MAX_FAILURES_IN_A_ROW:
-                    raise TeacherError(
-                        f"teacher `{model.name}` failed {failures} requests in a row; the last: "
-                        f"{reply.error}. Its replies so far are stored; go on with --resume."
-                    )
-        except BaseException:
-            # Ctrl-C included: nothing waits for requests in flight, but what has arrived was paid for.
-            self.store.drop_teacher(model.name)
-            with contextlib.suppress(ExgrpoError):
-                for request, reply in workers.drain():
-                    self.store.put(request, reply)
-            raise
+            is_whole = session.run(_run_all(sendings))
         finally:
-            workers.dismiss()
+            if not is_whole:  # whoever asks again opens a teacher that was not stopped
+                for name in pending:
+                    session.drop_teacher(name)
+        if not is_whole:
+            raise KeyboardInterrupt
 
 
-_Outcome = tuple[Request, Reply | BaseException]
+async def _run_all(sendings: Sequence[Sending]) -> bool:
+    """Runs all of them at once; False after Ctrl-C. The first that fails stops the others, which land what they have in flight."""
+    loop = asyncio.get_running_loop()
+    interrupts: list[asyncio.TimerHandle] = []
+
+    def stop() -> None:
+        for sending in sendings:
+            sending.stop()
+
+    def drain() -> None:
+        stop()
+        interrupts.append(loop.call_later(TELL_AFTER_S, _tell_in_flight, sendings))
+
+    def leave() -> None:
+        for task in tasks:
+            task.cancel()
+
+    tasks = [asyncio.create_task(sending.run()) for sending in sendings]
+    try:
+        with catch_interrupts(drain, leave):
+            failure = await _wait_for(tasks, stop)
+    finally:
+        for timer in interrupts:
+            timer.cancel()
+    if failure is not None and not (interrupts and isinstance(failure, TeacherError)):
+        raise failure
+    return not interrupts
 
 
-class _Workers:
-    """Threads that ask. They are daemons: a process that ends does not wait for an endpoint that hangs."""
+async def _wait_for(tasks: Sequence[asyncio.Task[None]], stop: Callable[[], None]) -> BaseException | None:
+    """Waits for all tasks; the first failure, by which the others are stopped or, where it is not a teacher's, cancelled."""
+    failure: BaseException | None = None
+    running = set(tasks)
+    try:
+        while running:
+            done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                error = None if task.cancelled() else task.exception()
+                failure = failure or error
+                if isinstance(error, TeacherError):
+                    stop()
+                elif error is not None:
+                    for other in running:
+                        other.cancel()
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+    return failure
 
-    def __init__(self, teacher: Teacher, count: int) -> None:
-        self.in_flight = 0
-        self._count = count
-        self._tasks: SimpleQueue[Request | None] = SimpleQueue()
-        self._outcomes: SimpleQueue[_Outcome] = SimpleQueue()
-        for number in range(count):
-            threading.Thread(
-                target=self._work, args=(teacher,), name=f"teacher-{number}", daemon=True
-            ).start()
 
-    @property
-    def has_room(self) -> bool:
-        return self.in_flight < self._count
-
-    def send(self, request: Request) -> None:
-        self.in_flight += 1
-        self._tasks.put(request)
-
-    def receive(self) -> tuple[Request, Reply]:
-        request, outcome = self._outcomes.get()
-        self.in_flight -= 1
-        if isinstance(outcome, BaseException):
-            raise outcome
-        return request, outcome
-
-    def drain(self) -> list[tuple[Request, Reply]]:
-        arrived = []
-        with contextlib.suppress(Empty):
-            while True:
-                request, outcome = self._outcomes.get_nowait()
-                if isinstance(outcome, Reply):
-                    arrived.append((request, outcome))
-        return arrived
-
-    def dismiss(self) -> None:
-        for _ in range(self._count):
-            self._tasks.put(None)
-
-    def _work(self, teacher: Teacher) -> None:
-        while (request := self._tasks.get()) is not None:
-            try:
-                outcome: Reply | BaseException = teacher.ask(request)
-            except BaseException as error:  # handed to the thread that waits, which raises it
-                outcome = error
-            self._outcomes.put((request, outcome))
+def _tell_in_flight(sendings: Sequence[Sending]) -> None:
+    in_flight = sum(sending.in_flight for sending in sendings)
+    if in_flight:
+        noun = "request is" if in_flight == 1 else "requests are"
+        sys.stderr.write(
+            f"\ninterrupted: {in_flight} {noun} in flight and waited for, as they are paid for; Ctrl-C again leaves at once\n"
+        )
+        sys.stderr.flush()

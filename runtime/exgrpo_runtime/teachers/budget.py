@@ -1,7 +1,8 @@
-"""A model's budget in US dollars, kept by setting aside the most that each request in flight can cost.
+"""A model's budget in US dollars: what is spent, and the most that a request can cost.
 
-Departures from exactness: a prompt's tokens are estimated before it is sent, and an endpoint that counts no
-tokens is charged by the estimate. Without a `price` a budget cannot be kept; the stage's summary says so.
+Departures from exactness: a prompt's tokens are estimated before it is sent; a reply without `max_tokens` is taken to be no longer
+than the longest so far; an endpoint that counts no tokens is charged by the estimate. Without a `price` a budget cannot be kept;
+the stage's summary says so.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ from typing import NoReturn
 
 from exgrpo_artifact.errors import TeacherError
 from exgrpo_artifact.manifest import Model
-from exgrpo_runtime.teachers.store import Usage
-from exgrpo_runtime.teachers.teacher import Reply, Request
+from exgrpo_runtime.teachers.store import BYTES_PER_TOKEN, Usage
+from exgrpo_runtime.teachers.teacher import Request
 
-BYTES_PER_TOKEN = 3
-"""Fewer than any common tokenizer needs for English, so the estimate errs on the dear side."""
+LIKELY_LONGEST = 1024
+"""Completion tokens that are reserved for a request without `max_tokens` before a longer reply was seen."""
 _MILLION = 1_000_000
 
 
@@ -23,45 +24,36 @@ class Budget:
 
     Args:
         model: its declaration; without `budget_usd` and `price` everything is allowed.
-        usage: what was used before, in earlier runs in the same directory too.
+        usage: what the store says was used so far, by every process and in earlier runs too.
     """
 
     def __init__(self, model: Model, usage: Usage) -> None:
         self._model = model
-        self._reserved: dict[int, float] = {}
-        self.spent_usd = self._price(usage.prompt_tokens, usage.completion_tokens)
+        self._longest = max(LIKELY_LONGEST, usage.longest)
+        uncosted = self._price(usage.uncosted_prompt_tokens, usage.uncosted_completion_tokens)
+        self.spent_usd = usage.cost_usd + uncosted
 
     @property
     def is_kept(self) -> bool:
         """Whether the model has both a budget and a price."""
         return self._model.budget_usd is not None and self._model.price is not None
 
+    @property
+    def left_usd(self) -> float:
+        """What may still be reserved; infinite where no budget is kept."""
+        return (self._model.budget_usd or 0.0) - self.spent_usd if self.is_kept else float("inf")
+
     def to_json(self) -> dict[str, object]:
         """What a summary says: the limit, what is spent (None without a price), and whether the limit is kept."""
         spent = None if self._model.price is None else round(self.spent_usd, 6)
         return {"limit_usd": self._model.budget_usd, "spent_usd": spent, "is_kept": self.is_kept}
 
-    def reserve(self, request: Request) -> bool:
-        """Sets aside the most that the request can cost; False where the budget does not hold it now."""
+    def estimate_most(self, request: Request) -> float:
+        """The most that the request can cost; 0 where no budget is kept."""
         if not self.is_kept:
-            return True
-        most = self._price(_estimate_prompt(request), request.used_sampling.max_tokens or 0)
-        if self.spent_usd + sum(self._reserved.values()) + most > (self._model.budget_usd or 0.0):
-            return False
-        self._reserved[id(request)] = most
-        return True
-
-    def settle(self, request: Request, reply: Reply) -> None:
-        """Charges what the reply really used."""
-        if not self.is_kept:
-            return
-        del self._reserved[id(request)]
-        prompt = reply.prompt_tokens
-        completion = reply.completion_tokens
-        if reply.text is not None:
-            prompt = _estimate_prompt(request) if prompt is None else prompt
-            completion = _estimate_tokens(reply.text) if completion is None else completion
-        self.spent_usd += self._price(prompt or 0, completion or 0)
+            return 0.0
+        limit = request.used_sampling.max_tokens
+        return self._price(_estimate_prompt(request), self._longest if limit is None else limit)
 
     def refuse(self) -> NoReturn:
         """Stops the stage.
@@ -83,8 +75,7 @@ class Budget:
 
 
 def _estimate_prompt(request: Request) -> int:
-    return sum(_estimate_tokens(message["content"]) for message in request.messages)
-
-
-def _estimate_tokens(text: str) -> int:
-    return -(-len(text.encode("utf-8", "replace")) // BYTES_PER_TOKEN)
+    return sum(
+        -(-len(message["content"].encode("utf-8", "replace")) // BYTES_PER_TOKEN)
+        for message in request.messages
+    )

@@ -1,76 +1,62 @@
-"""How fast requests may go: per-minute limits, a common pause after 429, and waits that can be broken off."""
+"""Requests and tokens per minute, over a window that slides."""
 
 from __future__ import annotations
 
-import threading
-import time
 from collections import deque
 
 WINDOW_S = 60.0
 
 
 class Pacer:
-    """Admission to one endpoint, shared by the threads that ask it.
+    """What one model may be sent in a minute. Times are the event loop's, in seconds.
 
     Args:
-        requests: attempts per minute; None: no limit.
-        tokens: tokens per minute, prompt and completion; None: no limit. They are known only after a reply,
-            so requests in flight may exceed it by what they use.
+        requests: attempts per window; None: no limit.
+        tokens: tokens per window, prompt and completion; None: no limit. A request counts as the mean of the replies so far
+            until its own is there.
+        window_s: length of the window.
     """
 
     def __init__(self, requests: float | None, tokens: float | None, *, window_s: float = WINDOW_S) -> None:
-        self._requests = requests
+        self._requests = None if requests is None else max(1.0, requests)
         self._tokens = tokens
         self._window_s = window_s
-        self._sent: deque[float] = deque()
-        self._used: deque[tuple[float, int]] = deque()
-        self._hold_until = 0.0
-        self._lock = threading.Lock()
-        self._stopped = threading.Event()
+        self._sent: deque[list[float]] = deque()
+        self._replies = 0
+        self._used = 0.0
 
     @property
-    def is_stopped(self) -> bool:
-        """Whether `stop` was called."""
-        return self._stopped.is_set()
+    def has_limits(self) -> bool:
+        """Whether there is anything to wait for."""
+        return self._requests is not None or self._tokens is not None
 
-    def stop(self) -> None:
-        """Ends every wait, now and later."""
-        self._stopped.set()
-
-    def pause(self, seconds: float) -> bool:
-        """Waits; False where `stop` ended it."""
-        return not self._stopped.wait(max(0.0, seconds))
-
-    def hold_all(self, seconds: float) -> None:
-        """Nobody is admitted for so long."""
-        with self._lock:
-            self._hold_until = max(self._hold_until, time.monotonic() + seconds)
-
-    def admit(self) -> bool:
-        """Waits until an attempt may be made and counts it; False where `stop` ended the wait."""
-        while not self._stopped.is_set():
-            with self._lock:
-                now = time.monotonic()
-                wait_s = self._find_wait(now)
-                if wait_s <= 0:
-                    self._sent.append(now)
-                    return True
-            self._stopped.wait(wait_s)
-        return False
-
-    def record_tokens(self, tokens: int) -> None:
-        """Counts the tokens of a reply."""
-        with self._lock:
-            self._used.append((time.monotonic(), tokens))
-
-    def _find_wait(self, now: float) -> float:
-        while self._sent and self._sent[0] <= now - self._window_s:
+    def find_wait(self, now: float) -> float:
+        """Seconds until one more attempt may be made; 0 where it may be now."""
+        if not self.has_limits:
+            return 0.0
+        while self._sent and self._sent[0][0] <= now - self._window_s:
             self._sent.popleft()
-        while self._used and self._used[0][0] <= now - self._window_s:
-            self._used.popleft()
-        wait_s = self._hold_until - now
-        if self._requests is not None and len(self._sent) >= max(1, self._requests):
-            wait_s = max(wait_s, self._sent[0] + self._window_s - now)
-        if self._tokens is not None and self._used and sum(used for _, used in self._used) >= self._tokens:
-            wait_s = max(wait_s, self._used[0][0] + self._window_s - now)
-        return wait_s
+        if not self._sent:
+            return 0.0
+        next_s = self._sent[0][0] + self._window_s - now
+        is_full = self._requests is not None and len(self._sent) >= self._requests
+        if self._tokens is not None:
+            expected = self._used / self._replies if self._replies else 0.0
+            is_full |= sum(tokens for _, tokens in self._sent) + expected > self._tokens
+        return max(0.0, next_s) if is_full else 0.0
+
+    def count(self, now: float) -> list[float] | None:
+        """Counts an attempt; gives what `settle` needs."""
+        if not self.has_limits:
+            return None
+        entry = [now, self._used / self._replies if self._replies else 0.0]
+        self._sent.append(entry)
+        return entry
+
+    def settle(self, entry: list[float] | None, tokens: int) -> None:
+        """Replaces the expected tokens of an attempt by those that its reply used."""
+        if entry is None:
+            return
+        entry[1] = float(tokens)
+        self._replies += 1
+        self._used += tokens

@@ -1,67 +1,78 @@
 """Replies of teachers and judges, one row per request, committed as each arrives.
 
-Invariant: what is stored was paid for and is never asked again; a failed request is not stored, so it is
+Invariant: what is stored was paid for and is never asked again; a failed request is recorded as a failure, never as a reply, so it is
 asked again. Killing the process loses no committed reply (sqlite, write-ahead log).
 """
 
 from __future__ import annotations
 
-import shutil
+import json
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from exgrpo_artifact.errors import DiskError
 from exgrpo_artifact.manifest import Model
-from exgrpo_runtime.teachers.teacher import Reply, Request, Teacher, open_teacher
+from exgrpo_runtime.teachers.claims import MOST_VARIABLES, Claimed, Claims
+from exgrpo_runtime.teachers.session import Session
+from exgrpo_runtime.teachers.sqlite_errors import sqlite_boundary
+from exgrpo_runtime.teachers.store_layout import COLUMNS, prepare_store
+from exgrpo_runtime.teachers.teacher import KEY_FORMAT, Reply, Request
 
-VERSION = 1
-"""The layout of the table, kept in the file's `user_version`."""
+BYTES_PER_TOKEN = 3
+"""Fewer than any common tokenizer needs for English, so that an estimate errs on the dear side."""
 
-_LEAST_FREE_BYTES = 64 * 1024
-
-_TABLE = """
-create table if not exists replies (
-    key text primary key,
-    model text not null,
-    model_id text,
-    text text not null,
-    prompt_tokens integer,
-    completion_tokens integer,
-    created real not null
-)
+_INSERT = f"insert or ignore into replies ({', '.join(COLUMNS)}) values ({', '.join('?' * len(COLUMNS))})"
+_FAIL = """
+insert into failures values (?, ?, ?, ?, ?, ?, ?, ?)
+on conflict (key) do update set
+    model = excluded.model, error = excluded.error, tries = tries + excluded.tries, created = excluded.created,
+    prompt_tokens = prompt_tokens + excluded.prompt_tokens,
+    completion_tokens = completion_tokens + excluded.completion_tokens,
+    cost_usd = cost_usd + excluded.cost_usd
 """
+_SELECT = "select key, text, prompt_tokens, completion_tokens, null, finish_reason from replies"
 
 
 class Usage(NamedTuple):
-    """Tokens of the stored replies of one model, where its endpoint counted them."""
+    """What the stored replies of one model came to, and its failures that cost something."""
 
     replies: int
     prompt_tokens: int
     completion_tokens: int
+    """Where the endpoint counted them."""
+    cost_usd: float = 0.0
+    """Of the replies whose cost is known."""
+    uncosted_prompt_tokens: int = 0
+    uncosted_completion_tokens: int = 0
+    """Of the replies whose cost is not known; estimated where the endpoint did not count them either."""
+    longest: int = 0
+    """Most completion tokens of one reply."""
 
 
 class ReplyStore:
-    """The file, and the run's opened teachers. Safe to use from several threads; closed by `with`."""
+    """The file, and the session of the run that has it open. Safe to use from several threads; closed by `with`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._teachers: dict[str, Teacher] = {}
-        self._lock = threading.Lock()
-        with self._boundary():
+        self.session = Session()
+        self._lock = threading.RLock()
+        with sqlite_boundary(path):
             self._connection = sqlite3.connect(
                 path, timeout=30, isolation_level=None, check_same_thread=False
             )
         try:
-            with self._boundary():
-                self._prepare()
+            with sqlite_boundary(path):
+                prepare_store(self._connection, path)
+                found = self._connection.execute("select 1 from replies where format = 1 limit 1").fetchone()
         except BaseException:
             self._connection.close()
             raise
+        self._has_old_keys = found is not None
+        self._claims = Claims(self._connection)
 
     def __enter__(self) -> ReplyStore:
         return self
@@ -71,106 +82,162 @@ class ReplyStore:
 
     def close(self) -> None:
         """Closes the teachers, folds the log into the file and lets go of it."""
-        for name in list(self._teachers):
-            self.drop_teacher(name)
-        with self._lock:
-            self._connection.close()
+        try:
+            self.session.close()
+        finally:
+            with self._lock:
+                self._connection.close()
 
     def get(self, request: Request) -> Reply | None:
         """The stored reply to this request, or None."""
-        return self.get_by_key(request.key)
+        return self.find([request]).get(request.key)
 
-    def get_by_key(self, key: str) -> Reply | None:
-        """The stored reply to the request of this key, or None."""
-        with self._lock, self._boundary():
+    def find(self, requests: Sequence[Request]) -> dict[str, Reply]:
+        """Key -> reply, for those of the requests that are stored, under the key of an older format too."""
+        found = self._find_keys([request.key for request in requests])
+        if self._has_old_keys:
+            old = {request.old_key: request.key for request in requests if request.key not in found}
+            found.update({old[key]: reply for key, reply in self._find_keys(list(old)).items()})
+        return found
+
+    def find_failures(self, keys: Sequence[str], since: float) -> dict[str, Reply]:
+        """Key -> the failure of each of these requests that was recorded after `since`, in seconds since 1970."""
+        with self._lock, sqlite_boundary(self.path):
             found = self._connection.execute(
-                "select text, prompt_tokens, completion_tokens from replies where key = ?", (key,)
-            ).fetchone()
-        return Reply(*found) if found else None
+                "select key, error, tries from failures where created > ?", (since,)
+            ).fetchall()
+        wanted = set(keys)
+        return {key: Reply(None, error=error, tries=tries) for key, error, tries in found if key in wanted}
 
     def put(self, request: Request, reply: Reply) -> None:
-        """Stores a reply for good before it returns; a failed one is not stored.
+        """Stores a reply, or a failure, for good before it returns.
 
         Raises:
             DiskError: the file cannot be written. What was stored before stays.
         """
-        if reply.text is None:
-            return
-        model = request.model
-        values = (request.key, model.name, model.id, reply.text, reply.prompt_tokens, reply.completion_tokens)
-        with self._lock, self._boundary():
-            self._connection.execute(
-                "insert or ignore into replies values (?, ?, ?, ?, ?, ?, ?)", (*values, time.time())
-            )
+        self.put_all([(request, reply)])
 
-    def sum_usage(self, model: str) -> Usage:
-        """Replies and tokens of a model of this name so far, earlier runs in the same file included."""
-        with self._lock, self._boundary():
-            row = self._connection.execute(
-                "select count(*), coalesce(sum(prompt_tokens), 0), coalesce(sum(completion_tokens), 0)"
-                " from replies where model = ?",
-                (model,),
-            ).fetchone()
-        return Usage(*row)
-
-    def get_teacher(self, model: Model, open_model: Callable[[Model], Teacher] = open_teacher) -> Teacher:
-        """The run's teacher of this model, opened at its first use: connections and pauses outlive a stage.
+    def put_all(self, pairs: Iterable[tuple[Request, Reply]]) -> None:
+        """Stores several in one transaction.
 
         Raises:
-            TeacherError: it cannot be opened.
+            DiskError: the file cannot be written; none of them is stored.
         """
-        if model.name not in self._teachers:
-            self._teachers[model.name] = open_model(model)
-        return self._teachers[model.name]
+        rows, failures = [], []
+        now = time.time()
+        for request, reply in pairs:
+            if reply.text is not None:
+                rows.append(_build_row(request, reply, now))
+            elif not reply.is_unsent:
+                failures.append(_build_failure(request, reply, now))
+        with self._change():
+            if rows:
+                self._connection.executemany(_INSERT, rows)
+            if failures:
+                self._connection.executemany(_FAIL, failures)
+            ended = [(row[0],) for row in (*rows, *failures)]
+            self._connection.executemany("delete from claims where key = ?", ended)
 
-    def drop_teacher(self, name: str) -> None:
-        """Closes the teacher of this model, which breaks off what it is waiting for."""
-        teacher = self._teachers.pop(name, None)
-        if teacher is not None:
-            teacher.close()
+    def sum_usage(self, model: str) -> Usage:
+        """What a model of this name has used so far, by all processes and in earlier runs with the same file."""
+        with self._lock, sqlite_boundary(self.path):
+            row = self._connection.execute(
+                f"""
+                select count(*), coalesce(sum(prompt_tokens), 0), coalesce(sum(completion_tokens), 0),
+                  coalesce(sum(cost_usd), 0),
+                  coalesce(sum(case when cost_usd is null
+                    then coalesce(prompt_tokens, length(cast(request as blob)) / {BYTES_PER_TOKEN}, 0) end), 0),
+                  coalesce(sum(case when cost_usd is null
+                    then coalesce(completion_tokens, length(cast(text as blob)) / {BYTES_PER_TOKEN}) end), 0),
+                  coalesce(max(completion_tokens), 0)
+                from replies where model = ?
+                """,
+                (model,),
+            ).fetchone()
+            failed = self._connection.execute(
+                "select coalesce(sum(cost_usd), 0) from failures where model = ?", (model,)
+            ).fetchone()
+        usage = Usage(*row)
+        return usage._replace(cost_usd=usage.cost_usd + failed[0])
 
-    def _prepare(self) -> None:
-        version = self._connection.execute("pragma user_version").fetchone()[0]
-        if version > VERSION:
-            raise DiskError(
-                f"{self.path} was written by a newer exgrpo (layout {version}; this one knows {VERSION}). "
-                "Upgrade exgrpo."
-            )
-        self._connection.execute("pragma journal_mode = wal")
-        # A commit then survives the death of the process, as --resume promises, without a flush for each.
-        self._connection.execute("pragma synchronous = normal")
-        self._connection.execute(_TABLE)
-        self._connection.execute(f"pragma user_version = {VERSION}")
+    def claim(self, model: str, costs: Mapping[str, float], room: Callable[[float], float]) -> Claimed:
+        """Claims requests for this process; see `Claims.take`.
+
+        Raises:
+            DiskError: the file cannot be written.
+        """
+        with self._lock, sqlite_boundary(self.path):
+            return self._claims.take(model, costs, room)
+
+    def release(self, keys: Sequence[str] | None = None) -> None:
+        """Ends claims of this process; None: all of them.
+
+        Raises:
+            DiskError: the file cannot be written.
+        """
+        with self._change():
+            self._claims.release(keys)
+
+    def renew(self) -> None:
+        """Says that this process still lives, for the sake of its claims.
+
+        Raises:
+            DiskError: the file cannot be written.
+        """
+        with self._change():
+            self._claims.renew()
+
+    def _find_keys(self, keys: Sequence[str]) -> dict[str, Reply]:
+        found: dict[str, Reply] = {}
+        with self._lock, sqlite_boundary(self.path):
+            for start in range(0, len(keys), MOST_VARIABLES):
+                part = keys[start : start + MOST_VARIABLES]
+                marks = ",".join("?" * len(part))
+                for key, *values in self._connection.execute(f"{_SELECT} where key in ({marks})", part):
+                    found[key] = Reply(*values)
+        return found
 
     @contextmanager
-    def _boundary(self) -> Iterator[None]:
-        try:
-            yield
-        except (sqlite3.ProgrammingError, sqlite3.InterfaceError):
-            raise
-        except sqlite3.DatabaseError as error:
-            raise DiskError(_explain(self.path, error)) from error
+    def _change(self) -> Iterator[None]:
+        with self._lock, sqlite_boundary(self.path):
+            self._connection.execute("begin immediate")
+            try:
+                yield
+                self._connection.execute("commit")
+            except BaseException:
+                self._connection.rollback()
+                raise
 
 
-def _explain(path: Path, error: sqlite3.DatabaseError) -> str:
-    code = getattr(error, "sqlite_errorname", "")
-    if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
-        return f"{path} is damaged ({error}). Move it away; its replies will be asked for again."
-    reasons = {
-        "SQLITE_FULL": "the disk is full",
-        "SQLITE_READONLY": "the file system or the file is read-only",
-        "SQLITE_CANTOPEN": "it cannot be opened (missing directory or no permission)",
-        "SQLITE_BUSY": "another process holds it",
-    }
-    reason = next((words for name, words in reasons.items() if code.startswith(name)), str(error))
-    # On a full disk sqlite's shared memory file fails as plain I/O.
-    if code.startswith("SQLITE_IOERR") and _is_full(path):
-        reason = reasons["SQLITE_FULL"]
-    return f"{path} cannot be written: {reason}. Stored replies are kept; mend it and go on with --resume."
+def compute_cost(model: Model, prompt_tokens: int | None, completion_tokens: int | None) -> float | None:
+    """US dollars; None without a price, or where the endpoint did not count."""
+    price = model.price
+    if price is None or prompt_tokens is None or completion_tokens is None:
+        return None
+    return (prompt_tokens * price.input + completion_tokens * price.output) / 1_000_000
 
 
-def _is_full(path: Path) -> bool:
-    try:
-        return shutil.disk_usage(path.parent).free < _LEAST_FREE_BYTES
-    except OSError:
-        return False
+def _build_row(request: Request, reply: Reply, now: float) -> tuple[object, ...]:
+    model = request.model
+    return (
+        request.key,
+        model.name,
+        model.id,
+        reply.text,
+        reply.prompt_tokens,
+        reply.completion_tokens,
+        now,
+        KEY_FORMAT,
+        model.revision,
+        json.dumps(request.describe(), ensure_ascii=False, separators=(",", ":")),
+        reply.finish_reason,
+        reply.latency_s,
+        compute_cost(model, reply.prompt_tokens, reply.completion_tokens),
+        reply.endpoint,
+    )
+
+
+def _build_failure(request: Request, reply: Reply, now: float) -> tuple[object, ...]:
+    prompt, completion = reply.prompt_tokens or 0, reply.completion_tokens or 0
+    cost = compute_cost(request.model, prompt, completion) or 0.0
+    return (request.key, request.model.name, reply.error, reply.tries, now, prompt, completion, cost)

@@ -5,14 +5,16 @@ Invariant: a request that fails is a Reply with its error; only a teacher that c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
-from exgrpo_artifact.canonical import hash_value
+from exgrpo_artifact.canonical import hash_text, hash_value, to_plain
 from exgrpo_artifact.errors import TeacherError
 from exgrpo_artifact.manifest import Model, Sampling
 
-KEY_FORMAT = 1
+KEY_FORMAT = 2
 """Raised when requests of the same key would be sent differently."""
 
 
@@ -30,6 +32,9 @@ class Request:
     """Instead of the model's own."""
     sample: int = 0
     """Which of several answers to the same messages."""
+    schema: Mapping[str, Any] | None = None
+    """JSON schema of the reply, where it is to be one object."""
+    _key: str | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def used_sampling(self) -> Sampling:
@@ -37,21 +42,51 @@ class Request:
         return self.sampling or self.model.sampling
 
     @property
+    def used_schema(self) -> Mapping[str, Any] | None:
+        """The schema that the endpoint is told of; None where the model's `json` is off."""
+        return None if self.model.json == "off" else self.schema
+
+    @property
     def key(self) -> str:
-        """sha256 of all that determines the answer; how the model is reached (URL, key, limits) does not."""
+        """sha256 of all that determines the answer; what the spec calls the model, its URL, key and limits do not."""
+        if self._key is None:
+            described = {"format": KEY_FORMAT, **self._describe_model(), **self.describe()}
+            object.__setattr__(self, "_key", hash_text(_dump_compact(described)))
+        assert self._key is not None
+        return self._key
+
+    @property
+    def old_key(self) -> str:
+        """The key that format 1 gave to these messages; it knew no schemas."""
         return hash_value(
             {
-                "format": KEY_FORMAT,
+                "format": 1,
                 "model": self.model.name,
-                "kind": self.model.kind,
-                "id": self.model.id,
-                "revision": self.model.revision,
-                "options": self.model.options,
+                **self._describe_model(),
                 "sampling": self.used_sampling,
                 "messages": list(self.messages),
                 "sample": self.sample,
             }
         )
+
+    def describe(self) -> dict[str, Any]:
+        """What is asked, as the store keeps it: messages, sampling, sample, schema."""
+        sampling = self.used_sampling
+        return {
+            "messages": self.messages,
+            "sampling": {
+                "temperature": sampling.temperature,
+                "top_p": sampling.top_p,
+                "max_tokens": sampling.max_tokens,
+            },
+            "sample": self.sample,
+            "schema": self.used_schema,
+        }
+
+    def _describe_model(self) -> dict[str, Any]:
+        model = self.model
+        options = to_plain(model.options) if model.options else {}
+        return {"kind": model.kind, "id": model.id, "revision": model.revision, "options": options}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +98,38 @@ class Reply:
     """As the endpoint counts them; None where it does not say."""
     completion_tokens: int | None = None
     error: str | None = None
+    finish_reason: str | None = field(default=None, compare=False)
+    """As the endpoint words it: `stop`, `length`, …"""
+    latency_s: float | None = field(default=None, compare=False)
+    """From sending the attempt that succeeded to its whole reply."""
+    endpoint: str | None = field(default=None, compare=False)
+    """The URL that answered, without credentials."""
+    tries: int = field(default=1, compare=False)
+    """Attempts that were made."""
+    is_unsent: bool = field(default=False, compare=False)
+    """Whether the request never went out because the run is being stopped: nothing failed, nothing was paid."""
 
 
 class Teacher(Protocol):
-    """An opened model. `ask` may be called from `concurrency` threads at once."""
+    """An opened model. Implementations name this class as their base, which gives them `stop` and `close`."""
 
     concurrency: int
+    """`ask` is awaited so many times at once."""
 
-    def ask(self, request: Request) -> Reply:
+    async def ask(self, request: Request) -> Reply:
         """The model's reply, after the attempts that the model's settings allow.
 
         Raises:
             TeacherError: the teacher cannot be used at all, so no other request would fare better.
         """
 
-    def close(self) -> None:
-        """Lets go of connections; wakes threads that wait inside `ask`."""
+    def stop(self) -> None:
+        """Nothing more is sent; what waits to be sent returns a Reply that `is_unsent`, what is sent is waited for."""
+        return
+
+    async def close(self) -> None:
+        """Lets go of connections, threads and memory."""
+        return
 
 
 def open_teacher(model: Model) -> Teacher:
@@ -100,3 +151,7 @@ def open_teacher(model: Model) -> Teacher:
         "OpenAI-compatible URL (vLLM, `transformers serve`, llama.cpp) and declare it with "
         "openai(…, base_url: …)."
     )
+
+
+def _dump_compact(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)

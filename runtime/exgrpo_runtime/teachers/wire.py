@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from exgrpo_runtime.teachers.json_modes import Mode, build_format
 from exgrpo_runtime.teachers.teacher import Reply, Request
 
 
@@ -16,19 +17,23 @@ class ProtocolError(Exception):
     """The body is no chat completion; the text says what it is instead."""
 
 
-def build_body(request: Request) -> dict[str, Any]:
+def build_body(request: Request, mode: Mode = "none") -> bytes:
     """The JSON body of a request; sampling that is None is left to the endpoint."""
     sampling = request.used_sampling
-    chosen = {"temperature": sampling.temperature, "top_p": sampling.top_p, "max_tokens": sampling.max_tokens}
-    return {
-        "model": request.model.id,
-        "messages": [dict(message) for message in request.messages],
-        **{name: value for name, value in chosen.items() if value is not None},
-    }
+    body: dict[str, Any] = {"model": request.model.id, "messages": request.messages}
+    if sampling.temperature is not None:
+        body["temperature"] = sampling.temperature
+    if sampling.top_p is not None:
+        body["top_p"] = sampling.top_p
+    if sampling.max_tokens is not None:
+        body["max_tokens"] = sampling.max_tokens
+    if mode != "none":
+        body.update(build_format(request.schema, mode))
+    return json.dumps(body).encode("ascii")
 
 
-def parse_body(body: bytes) -> Reply:
-    """The reply in a response of status 200.
+def parse_body(body: bytes, *, latency_s: float | None = None, endpoint: str | None = None) -> Reply:
+    """The reply in a response of status 200, with what the caller knows of its making.
 
     Raises:
         ProtocolError: it is HTML, not JSON, or JSON of another shape.
@@ -45,12 +50,16 @@ def parse_body(body: bytes) -> Reply:
     usage = value.get("usage")
     usage = usage if isinstance(usage, Mapping) else {}
     tokens = (_read_count(usage.get("prompt_tokens")), _read_count(usage.get("completion_tokens")))
+    reason = value["choices"][0].get("finish_reason")
     content = _read_content(message.get("content"))
-    if not content:
-        refusal = message.get("refusal")
-        reason = f"refused: {refusal}" if isinstance(refusal, str) and refusal else "an empty message"
-        return Reply(None, *tokens, error=f"the model answered with {reason}"[:300])
-    return Reply(mend_surrogates(content), *tokens)
+    return Reply(
+        mend_surrogates(content) if content else None,
+        *tokens,
+        error=None if content else _describe_silence(message),
+        finish_reason=reason if isinstance(reason, str) else None,
+        latency_s=latency_s,
+        endpoint=endpoint,
+    )
 
 
 def read_error(body: bytes) -> str:
@@ -102,6 +111,12 @@ def _describe_shape(value: Any) -> str:
         return f"an error: {read_error(json.dumps(value).encode())}"
     keys = ", ".join(value)[:100] if isinstance(value, dict) else ""
     return "JSON without choices[0].message" + (f" (its keys: {keys})" if keys else "")
+
+
+def _describe_silence(message: Mapping[str, Any]) -> str:
+    refusal = message.get("refusal")
+    said = f"refused: {refusal}" if isinstance(refusal, str) and refusal else "an empty message"
+    return f"the model answered with {said}"[:300]
 
 
 def _read_content(content: Any) -> str:
