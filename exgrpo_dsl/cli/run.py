@@ -13,6 +13,7 @@ from exgrpo_dsl.cli.options import set_option, task_option
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from exgrpo_runtime.data.shards import Shard
     from exgrpo_runtime.results import RunResult, StageResult
 
 EXIT_PARTIAL = 5
@@ -30,6 +31,12 @@ EXIT_PARTIAL = 5
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Read at most N rows of every split.")
 @click.option("--stage", "until", metavar="NAME", help="Stop after this stage.")
+@click.option(
+    "--shard",
+    metavar="I/N",
+    callback=lambda _context, _option, text: _read_shard(text),
+    help="Ask about every N-th row only, beginning with row I: for N machines. Needs --stage with a probe stage.",
+)
 @task_option
 @set_option
 def run(
@@ -38,6 +45,7 @@ def run(
     resume: bool,
     limit: int | None,
     until: str | None,
+    shard: Shard | None,
     task: str | None,
     overrides: tuple[str, ...],
 ) -> int:
@@ -54,16 +62,32 @@ def run(
         artifact_dir = prepare_artifact(spec, Path(scratch), task, overrides)
         if artifact_dir is None:
             return 1
-        return _run(artifact_dir, spec, out, resume, limit, until)
+        return _run(artifact_dir, spec, out, resume, limit, until, shard)
+
+
+def _read_shard(text: str | None) -> Shard | None:
+    from exgrpo_runtime.data.shards import read_shard
+
+    try:
+        return None if text is None else read_shard(text)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
 
 
 def _run(
-    artifact_dir: Path, spec: Path, out: Path | None, resume: bool, limit: int | None, until: str | None
+    artifact_dir: Path,
+    spec: Path,
+    out: Path | None,
+    resume: bool,
+    limit: int | None,
+    until: str | None,
+    shard: Shard | None,
 ) -> int:
     from rich.console import Console
 
     from exgrpo_artifact.storage import read_artifact
     from exgrpo_dsl.cli.interrupt import raise_on_interrupt
+    from exgrpo_runtime.data.shards import find_misuse
     from exgrpo_runtime.environment import describe_device
     from exgrpo_runtime.progress import TerminalProgress
     from exgrpo_runtime.run import run_artifact
@@ -74,6 +98,9 @@ def _run(
         raise click.UsageError(
             f"task `{manifest.task}` has no stage `{until}`; it has {', '.join(['data', *known])}."
         )
+    misuse = find_misuse(manifest, until) if shard is not None else None
+    if misuse is not None:
+        raise click.UsageError(f"--shard {shard}: {misuse}")
     run_dir = out or _choose_run_dir(manifest.task, resume)
     console = Console(highlight=False, soft_wrap=True)
     raise_on_interrupt()
@@ -88,6 +115,7 @@ def _run(
             limit=limit,
             until=until,
             spec=str(spec),
+            shard=shard,
         )
     except FileExistsError as error:
         raise click.UsageError(str(error)) from error

@@ -23,6 +23,7 @@ from exgrpo_artifact.manifest import (
     Stage,
 )
 from exgrpo_artifact.storage import Artifact
+from exgrpo_runtime.data.shards import Shard
 
 STAGE_FORMAT = 2
 """Raised when a stage's files or meaning change, so that results of older code are not taken for new ones."""
@@ -59,6 +60,7 @@ def hash_stage_inputs(
     student: str | None,
     probes: Mapping[str, str],
     trained: list[str],
+    shard: Shard | None = None,
 ) -> str:
     """Inputs of one stage.
 
@@ -69,9 +71,12 @@ def hash_stage_inputs(
         student: inputs of the last training stage before this one, or None.
         probes: `probes` declaration -> inputs of its finished stage.
         trained: inputs of every training stage before this one, in order.
+        shard: the part of its rows that a probe stage asks about; None: all of them.
     """
     manifest = artifact.manifest
     common = {"format": STAGE_FORMAT, "stage": to_plain(stage), "seed": manifest.seed, "data": data}
+    if shard is not None:
+        common["shard"] = str(shard)
     return hash_value({**common, **_describe_uses(artifact, stage, student, probes, trained)})
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from exgrpo_artifact.storage import Artifact
+from exgrpo_runtime.data.shards import Shard
 from exgrpo_runtime.environment import describe_environment
 from exgrpo_runtime.report import write_report
 from exgrpo_runtime.run_dir import RunDir, read_json, read_lines, write_json, write_lines
@@ -32,7 +33,9 @@ class RunResult(NamedTuple):
     """Teacher requests that failed for good; recorded, and the reason for exit code 5."""
 
 
-def describe_run(artifact: Artifact, limit: int | None, spec: str | None) -> dict[str, Any]:
+def describe_run(
+    artifact: Artifact, limit: int | None, spec: str | None, shard: Shard | None
+) -> dict[str, Any]:
     """What run.json holds: the task and its hashes, what was asked for, and on which machine."""
     manifest = artifact.manifest
     return {
@@ -45,6 +48,7 @@ def describe_run(artifact: Artifact, limit: int | None, spec: str | None) -> dic
         "compiler": manifest.provenance.compiler,
         "seed": manifest.seed,
         "limit": limit,
+        "shard": None if shard is None else str(shard),
         **describe_environment(),
     }
 

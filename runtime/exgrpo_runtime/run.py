@@ -13,6 +13,7 @@ from exgrpo_artifact.manifest import GrpoStage, Manifest, ProbeStage, SftStage, 
 from exgrpo_artifact.storage import Artifact, read_artifact
 from exgrpo_runtime.context import Context, Progress
 from exgrpo_runtime.data.disk_rows import RowsBySplit
+from exgrpo_runtime.data.shards import Shard, take_shard
 from exgrpo_runtime.data.stage import DATA, run_data_stage
 from exgrpo_runtime.environment import require_training
 from exgrpo_runtime.inputs import hash_data_inputs, hash_stage_inputs
@@ -53,6 +54,7 @@ def run_artifact(
     limit: int | None = None,
     until: str | None = None,
     spec: str | None = None,
+    shard: Shard | None = None,
 ) -> RunResult:
     """Runs the task compiled in `artifact_dir`, writing to `out`.
 
@@ -65,6 +67,7 @@ def run_artifact(
         limit: at most so many source rows of every split.
         until: name of the last stage to run; None: all.
         spec: what the user named on the command line, for the record.
+        shard: which rows the probe stages ask about; None: all. Only where `find_misuse` finds nothing.
 
     Raises:
         ExgrpoError: the world failed; result.json says what, and finished stages stay.
@@ -77,12 +80,12 @@ def run_artifact(
         _require_fitting_run(run_dir, artifact, resume)
         with disk_boundary(out):
             # First, so that whatever stands beside it is known to be ours.
-            write_json(out / "run.json", describe_run(artifact, limit, spec))
+            write_json(out / "run.json", describe_run(artifact, limit, spec, shard))
             _keep_artifact(artifact_dir, run_dir)
             (out / "result.json").unlink(missing_ok=True)
         state = _State()
         try:
-            _run_stages(artifact, run_dir, state, progress, announce, limit, until)
+            _run_stages(artifact, run_dir, state, progress, announce, limit, until, shard)
         except KeyboardInterrupt:
             close_run(run_dir, state.results, "interrupted", 130, "Interrupted. Go on with --resume.")
             raise
@@ -130,6 +133,7 @@ def _run_stages(
     announce: Announce,
     limit: int | None,
     until: str | None,
+    shard: Shard | None,
 ) -> None:
     manifest = artifact.manifest
     data_inputs = hash_data_inputs(manifest, limit)
@@ -148,11 +152,13 @@ def _run_stages(
                 student=state.trained[-1] if state.trained else None,
                 probes=state.probes,
                 trained=list(state.trained),
+                shard=shard,
             )
             done = run_dir.find_done(index, stage.name, inputs)
             if done is None:
                 run_dir.drop_stages_from(index, keep=set())
-                _run_stage(artifact, run_dir, index, stage, inputs, state, rows, store, progress)
+                chosen = take_shard(rows, stage, manifest, shard)
+                _run_stage(artifact, run_dir, index, stage, inputs, state, chosen, store, progress)
                 done = read_json(run_dir.get_stage_dir(index, stage.name) / "done.json")
                 status = "done"
             else:
