@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -20,9 +21,8 @@ from exgrpo_runtime.device import autocast
 from exgrpo_runtime.draws import Uniforms, choose_tokens
 from exgrpo_runtime.kv_batch import Batch, join_batches, open_batch
 from exgrpo_runtime.plans import DialoguePrompt
-from exgrpo_runtime.student import Student
 
-__all__ = ["DialoguePrompt", "SampledDialogue", "SampledTurn", "sample_dialogues"]
+__all__ = ["DialoguePrompt", "SampledDialogue", "SampledTurn", "Speaker", "sample_dialogues"]
 
 _DROP_BELOW = 0.6
 """Rows that ended a turn are set aside when the others are fewer than this share of all: copying them then
@@ -30,6 +30,46 @@ costs less than waiting with them."""
 
 TOKENS_PER_PASS = 65_536
 """Padded tokens of openings that are read at once; it bounds the memory of activations."""
+
+
+class Stops(Protocol):
+    """Which tokens end a turn and which fill a batch up."""
+
+    @property
+    def eos_id(self) -> int:
+        """The end-of-turn token."""
+
+    @property
+    def stop_ids(self) -> tuple[int, ...]:
+        """Tokens that end an assistant turn when sampled."""
+
+    @property
+    def pad_id(self) -> int:
+        """What shorter rows are padded with; it is masked."""
+
+
+class Speaker(Protocol):
+    """Who writes the assistant's turns: a student, or a teacher that runs here."""
+
+    @property
+    def model(self) -> Any:
+        """The network."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Numbers that it computes in."""
+
+    @property
+    def context(self) -> int:
+        """Positions, in tokens."""
+
+    @property
+    def chat(self) -> Stops:
+        """Tokens with a meaning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +138,7 @@ class _Settings:
 
 
 def sample_dialogues(
-    student: Student,
+    student: Speaker,
     prompts: Sequence[DialoguePrompt],
     *,
     max_new: int,
@@ -152,7 +192,7 @@ def _split_rows(rows: list[_Row], batch_size: int) -> Iterator[list[_Row]]:
 
 
 @contextmanager
-def _inference(student: Student) -> Iterator[None]:
+def _inference(student: Speaker) -> Iterator[None]:
     """Evaluation mode, and training mode again afterwards."""
     # Not inference_mode: a buffer that a model makes on its way would then be unusable in training.
     was_training = student.model.training
@@ -167,7 +207,7 @@ def _inference(student: Student) -> Iterator[None]:
 # --- one batch --------------------------------------------------------------------------------------------
 
 
-def _sample_batch(student: Student, rows: list[_Row], settings: _Settings) -> None:
+def _sample_batch(student: Speaker, rows: list[_Row], settings: _Settings) -> None:
     """Fills in `turns`, `completion` and `mask` of each row."""
     num_turns = max((row.num_turns for row in rows), default=0)
     uniforms = None
@@ -189,7 +229,7 @@ def _sample_batch(student: Student, rows: list[_Row], settings: _Settings) -> No
         rows, batch = _sample_turn(batch, rows, logits, turn, uniforms, settings)
 
 
-def _read_openings(student: Student, rows: list[_Row]) -> tuple[Batch, Tensor]:
+def _read_openings(student: Speaker, rows: list[_Row]) -> tuple[Batch, Tensor]:
     """A batch that has read the openings; each distinct one once."""
     distinct: list[list[int]] = []
     index: list[int] = []

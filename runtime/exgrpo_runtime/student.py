@@ -185,46 +185,56 @@ def _create_scratch(model: Model, scratch: Scratch, texts: Iterable[str], seed: 
 
 
 def _load(source: str, model: Model, revision: str | None) -> Student:
-    hide_library_bars()
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
     device = select_device()
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, padding_side="left")
-        network = AutoModelForCausalLM.from_pretrained(
-            source, revision=revision, dtype=weight_dtype(model, device)
-        )
-    except Exception as error:  # the hub client, safetensors and the configs each raise classes of their own
-        raise ModelError(_explain_load(source, model, error)) from error
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    network.to(device)
-    settle_threads(network.num_parameters(), device)
+    tokenizer, network = load_weights(source, model, revision, weight_dtype(model, device))
     return Student(
         network,
         tokenizer,
         device,
-        _find_context(network.config),
+        find_context(network.config),
         ChatFormat(tokenizer),
         compute_dtype(model, device),
         model.lora,
     )
 
 
+def load_weights(source: str, model: Model, revision: str | None, dtype: torch.dtype) -> tuple[Any, Any]:
+    """The tokenizer (it pads on the left) and the network, on the device, of a folder or of the hub.
+
+    Raises:
+        ModelError: it cannot be loaded.
+    """
+    hide_library_bars()
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    device = select_device()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, padding_side="left")
+        network = AutoModelForCausalLM.from_pretrained(source, revision=revision, dtype=dtype)
+    except Exception as error:  # the hub client, safetensors and the configs each raise classes of their own
+        raise ModelError(_explain_load(source, model, error)) from error
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    network.to(device)
+    settle_threads(network.num_parameters(), device)
+    return tokenizer, network
+
+
 def _explain_load(source: str, model: Model, error: Exception) -> str:
     reason = str(error).strip().split("\n", 1)[0] or type(error).__name__
     if Path(source).is_dir() and not (Path(source) / "config.json").is_file():
-        return f"The student `{model.name}` cannot be loaded from {source}: the folder has no config.json."
+        return f"Model `{model.name}` cannot be loaded from {source}: the folder has no config.json."
     if Path(source).exists():
-        return f"The student `{model.name}` cannot be loaded from {source}: {reason}"
+        return f"Model `{model.name}` cannot be loaded from {source}: {reason}"
     return (
-        f"The student `{model.name}` cannot be loaded: {source} is neither a folder here nor a model "
+        f"Model `{model.name}` cannot be loaded: {source} is neither a folder here nor a model "
         f"that the hub gave us ({reason}). Check the name and the network, or give the path of a "
         "downloaded model."
     )
 
 
-def _find_context(config: Any) -> int:
+def find_context(config: Any) -> int:
+    """Positions, in tokens, that a model's config states; `UNBOUNDED_CONTEXT` where it states none."""
     text = config.get_text_config(decoder=True)
     positions = getattr(text, "max_position_embeddings", None)
     return int(positions) if positions else UNBOUNDED_CONTEXT
