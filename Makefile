@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest -q
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check tables golden docs fuzz bench bench-quickstart clean
+.PHONY: help demo test test-slow check tables node golden docs fuzz bench bench-quickstart clean
 
 help: ## list the entry points
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -35,6 +35,12 @@ check: $(VENV)/.dev ## lint, format, types, import layers
 tables: $(VENV)/.dev ## build the parser's tables anew from its grammar
 	$(BIN)/python scripts/build_tables.py
 
+node: tests/node/node_modules ## what some tests compare output with: Mermaid, the schema of SARIF; needs npm, 190 MB on disk
+
+tests/node/node_modules: tests/node/package.json
+	cd tests/node && npm install --no-package-lock --no-audit --no-fund --loglevel=error
+	@touch $@
+
 golden: $(VENV)/.dev ## rewrite the expected diagnostics of tests/golden; read the diff before you commit it
 	UPDATE_GOLDEN=1 $(PYTEST) tests/test_golden.py
 
@@ -53,7 +59,7 @@ bench-quickstart: $(VENV)/.dev ## the quickstart over three seeds beside its con
 	$(BIN)/python benchmarks/quickstart_seeds.py
 
 clean: ## remove the environment and everything that tools left behind
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) tests/node/node_modules build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -143,6 +143,11 @@ def test_names_of_a_spec_are_never_markup() -> None:
     assert "script>" not in mermaid
 
 
+def test_a_line_of_a_formula_is_no_list() -> None:
+    diagram = Diagram("t", "s", (Box("a", "term", "a", ("outcome", "- p_full", "-1 * x", "0.5 * x")),), ())
+    assert 'n0["a<br/>outcome<br/>#8203;- p_full<br/>-1 #42; x<br/>0.5 #42; x"]' in render_mermaid([diagram])
+
+
 def test_mermaid_has_a_line_for_each_box_and_arrow() -> None:
     diagrams = draw_all(GSM8K)
     lines = render_mermaid(diagrams).splitlines()

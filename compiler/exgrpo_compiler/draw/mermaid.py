@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from exgrpo_compiler.draw.diagram import Box, Diagram
+
+_LIST = re.compile(r"(?:[-+*]|\d+[.)])(?= )")
+"""What begins an item of a list in Markdown: older versions of Mermaid draw such a line as "Unsupported markdown: list"."""
 
 _SHAPES = {
     "data": ('[("', '")]'),
@@ -40,8 +44,12 @@ def _draw_box(box: Box) -> str:
 
 
 def _quote(text: str) -> str:
-    """The text inside a quoted label: everything that Mermaid, Markdown or HTML might read as its own is an entity."""
-    return "".join(
+    """The text inside a quoted label: everything that Mermaid, Markdown or HTML might read as its own is an entity.
+
+    A line of a formula may begin with an operator: a space without width keeps it from being an item of a list.
+    """
+    before = "#8203;" if _LIST.match(text) else ""
+    return before + "".join(
         char
         if char.isalnum() or char in " .,:_-+/="
         else f"#{ord(char)};"
