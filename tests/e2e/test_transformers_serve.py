@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ pytest.importorskip("torch", reason="needs the extra `train`")
 from exgrpo_artifact.manifest import Model, Sampling
 from exgrpo_runtime.teachers.http_teacher import HttpTeacher
 from exgrpo_runtime.teachers.local_model import LocalModel
-from exgrpo_runtime.teachers.teacher import Request
+from exgrpo_runtime.teachers.teacher import Message, Reply, Request
 from tests.runtime.factory import read_lines
 from tests.support.cli import run_exgrpo
 from tests.support.sums import write_sums
@@ -65,15 +66,20 @@ def test_a_run_probes_it_as_it_would_any_endpoint(served: Served, tmp_path: Path
     assert min(summary["tokens"]["prompt"], summary["tokens"]["completion"]) > 0
 
 
+async def ask_served(model: Model, messages: Sequence[tuple[Message, ...]]) -> list[Reply]:
+    teacher = HttpTeacher(model)
+    replies = [await teacher.ask(Request(model, each)) for each in messages]
+    await teacher.close()
+    return replies
+
+
 def test_the_same_model_loaded_here_says_what_the_server_says(served: Served) -> None:
     greedy = Sampling(temperature=0.0, max_tokens=40)
     remote = Model(name="remote", kind="openai", id=str(served.model), base_url=served.url, sampling=greedy)
     local = Model(name="local", kind="hf", id=str(served.model), sampling=greedy)
     prompts = [PROMPTS[0], "Ann has", "What is 2 + 3?", "42"]
     messages = [({"role": "user", "content": prompt},) for prompt in prompts]
-    teacher = HttpTeacher(remote)
-    expected = [teacher.ask(Request(remote, each)) for each in messages]
-    teacher.close()
+    expected = asyncio.run(ask_served(remote, messages))
     replies = LocalModel(local).answer([Request(local, each) for each in messages], 4)
     assert [reply.text for reply in replies] == [reply.text for reply in expected]
     assert [reply.prompt_tokens for reply in replies] == [reply.prompt_tokens for reply in expected]
