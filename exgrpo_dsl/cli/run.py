@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from exgrpo_runtime.data.shards import Shard
     from exgrpo_runtime.results import RunResult, StageResult
 
-EXIT_PARTIAL = 5
-
 
 @click.command()
 @click.argument("target", required=False, metavar="[ARTIFACT|SPEC]", type=click.Path(path_type=Path))
@@ -37,6 +35,17 @@ EXIT_PARTIAL = 5
     callback=lambda _context, _option, text: _read_shard(text),
     help="Ask about every N-th row only, beginning with row I: for N machines. Needs --stage with a probe stage.",
 )
+@click.option(
+    "--store",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Keep replies here, also those of other runs, at the same time too. [default: RUN_DIR/replies.sqlite]",
+)
+@click.option(
+    "--allow-partial",
+    is_flag=True,
+    help="Exit with 0, not 5, although some requests failed for good; --resume then keeps what there is.",
+)
 @task_option
 @set_option
 def run(
@@ -46,6 +55,8 @@ def run(
     limit: int | None,
     until: str | None,
     shard: Shard | None,
+    store: Path | None,
+    allow_partial: bool,
     task: str | None,
     overrides: tuple[str, ...],
 ) -> int:
@@ -62,7 +73,7 @@ def run(
         artifact_dir = prepare_artifact(spec, Path(scratch), task, overrides)
         if artifact_dir is None:
             return 1
-        return _run(artifact_dir, spec, out, resume, limit, until, shard)
+        return _run(artifact_dir, spec, out, resume, limit, until, shard, store, allow_partial)
 
 
 def _read_shard(text: str | None) -> Shard | None:
@@ -82,6 +93,8 @@ def _run(
     limit: int | None,
     until: str | None,
     shard: Shard | None,
+    store: Path | None,
+    allow_partial: bool,
 ) -> int:
     from rich.console import Console
 
@@ -91,8 +104,10 @@ def _run(
     from exgrpo_runtime.environment import describe_device
     from exgrpo_runtime.progress import TerminalProgress
     from exgrpo_runtime.run import run_artifact
+    from exgrpo_runtime.stages import choose_stages, uses_torch
 
-    manifest = read_artifact(artifact_dir).manifest
+    artifact = read_artifact(artifact_dir)
+    manifest = artifact.manifest
     known = [stage.name for stage in manifest.stages]
     if until is not None and until not in ("data", *known):
         raise click.UsageError(
@@ -101,10 +116,13 @@ def _run(
     misuse = find_misuse(manifest, until) if shard is not None else None
     if misuse is not None:
         raise click.UsageError(f"--shard {shard}: {misuse}")
+    if store is not None and not store.parent.is_dir():
+        raise click.UsageError(f"--store: there is no directory {store.parent} to keep replies in.")
     run_dir = out or _choose_run_dir(manifest.task, resume)
     console = Console(highlight=False, soft_wrap=True)
     raise_on_interrupt()
-    console.print(f"[bold]{manifest.task}[/] on {describe_device()}, writing {run_dir}")
+    device = describe_device(asks_torch=uses_torch(artifact, choose_stages(manifest, until)))
+    console.print(f"[bold]{manifest.task}[/] on {device}, writing {run_dir}")
     try:
         result = run_artifact(
             artifact_dir,
@@ -116,11 +134,13 @@ def _run(
             until=until,
             spec=str(spec),
             shard=shard,
+            store=store,
+            allow_partial=allow_partial,
         )
     except FileExistsError as error:
         raise click.UsageError(str(error)) from error
     _print_result(console, result)
-    return EXIT_PARTIAL if result.failed_requests else 0
+    return result.exit_code
 
 
 def _choose_run_dir(task: str, resume: bool) -> Path:
@@ -148,8 +168,13 @@ def _print_result(console: Console, result: RunResult) -> None:
         if stage.kind == "evaluate":
             console.print(build_accuracy_table(stage))
     if result.failed_requests:
+        noun = "request" if result.failed_requests == 1 else "requests"
+        then = (
+            "--resume asks for them again, --allow-partial takes what there is."
+            if result.exit_code
+            else "The result is partial, as --allow-partial allows."
+        )
         console.print(
-            f"[yellow]{result.failed_requests} teacher requests failed for good[/]; they are recorded as rejections. "
-            "--resume asks them again."
+            f"[yellow]{result.failed_requests} teacher {noun} failed for good[/], recorded as rejections. {then}"
         )
     console.print(f"report: {result.path / 'report.html'}")

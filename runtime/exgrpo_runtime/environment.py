@@ -61,22 +61,41 @@ def require_training() -> None:
         )
 
 
-def describe_device() -> str:
-    """The device that training would use, as `cuda: NVIDIA H100` or `cpu (2 threads)`."""
+def require_http() -> None:
+    """Returns when models behind a URL can be asked.
+
+    Raises:
+        MissingDependencyError: httpx is not installed.
+    """
+    if find_spec("httpx") is None:
+        raise MissingDependencyError(
+            "models behind a URL are asked over httpx, which is not installed: pip install 'exgrpo[probe]'"
+        )
+
+
+def describe_device(*, asks_torch: bool = True) -> str:
+    """The device that training would use, as `cuda: NVIDIA H100` or `cpu (2 threads)`.
+
+    Args:
+        asks_torch: whether torch is imported to find out if it can use the GPU that the driver reports. That takes seconds and
+            hundreds of megabytes, which a run without a model in this process does without.
+    """
     gpus = find_gpus()
     threads = int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1)
     cpu = f"cpu ({threads} thread{'s' if threads != 1 else ''})"
     if not gpus or find_spec("torch") is None:
         return cpu
+    if not asks_torch:
+        return f"cuda: {gpus[0]}"
     import torch
 
     return f"cuda: {torch.cuda.get_device_name(0)}" if torch.cuda.is_available() else cpu
 
 
-def describe_environment() -> dict[str, Any]:
+def describe_environment(*, asks_torch: bool = True) -> dict[str, Any]:
     """Device and versions for run.json."""
     versions = {name: find_version(name) for name in (*BASE, *TRAIN, *MATH)}
     return {
-        "device": describe_device(),
+        "device": describe_device(asks_torch=asks_torch),
         "versions": {name: version for name, version in versions.items() if version},
     }

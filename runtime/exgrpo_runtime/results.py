@@ -12,6 +12,9 @@ from exgrpo_runtime.environment import describe_environment
 from exgrpo_runtime.report import write_report
 from exgrpo_runtime.run_dir import RunDir, read_json, read_lines, write_json, write_lines
 
+EXIT_PARTIAL = 5
+"""A run that finished, some of whose requests failed for good."""
+
 
 class StageResult(NamedTuple):
     """One finished stage. `status` is `done` or `reused`."""
@@ -31,10 +34,18 @@ class RunResult(NamedTuple):
     stages: tuple[StageResult, ...]
     failed_requests: int
     """Teacher requests that failed for good; recorded, and the reason for exit code 5."""
+    exit_code: int
+    """0, or EXIT_PARTIAL."""
 
 
 def describe_run(
-    artifact: Artifact, limit: int | None, spec: str | None, shard: Shard | None
+    artifact: Artifact,
+    limit: int | None,
+    spec: str | None,
+    shard: Shard | None,
+    store: Path | None,
+    *,
+    asks_torch: bool,
 ) -> dict[str, Any]:
     """What run.json holds: the task and its hashes, what was asked for, and on which machine."""
     manifest = artifact.manifest
@@ -49,7 +60,8 @@ def describe_run(
         "seed": manifest.seed,
         "limit": limit,
         "shard": None if shard is None else str(shard),
-        **describe_environment(),
+        "store": None if store is None else str(store),
+        **describe_environment(asks_torch=asks_torch),
     }
 
 

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from exgrpo_artifact.errors import ExgrpoError
-from exgrpo_artifact.manifest import GrpoStage, Manifest, ProbeStage, SftStage, Stage
+from exgrpo_artifact.manifest import GrpoStage, ProbeStage, SftStage, Stage
 from exgrpo_artifact.storage import Artifact, read_artifact
 from exgrpo_runtime.context import Context, Progress
 from exgrpo_runtime.data.disk_rows import RowsBySplit
 from exgrpo_runtime.data.shards import Shard, take_shard
 from exgrpo_runtime.data.stage import DATA, run_data_stage
-from exgrpo_runtime.environment import require_training
 from exgrpo_runtime.inputs import hash_data_inputs, hash_stage_inputs
 from exgrpo_runtime.results import (
+    EXIT_PARTIAL,
     RunResult,
     StageResult,
     close_run,
@@ -26,7 +26,14 @@ from exgrpo_runtime.results import (
     write_result,
 )
 from exgrpo_runtime.run_dir import RunDir, disk_boundary, read_json, write_json
-from exgrpo_runtime.stages import call_stage, require_comparing, require_models
+from exgrpo_runtime.stages import (
+    call_stage,
+    choose_stages,
+    require_comparing,
+    require_models,
+    require_packages,
+    uses_torch,
+)
 from exgrpo_runtime.teachers.store import ReplyStore
 from exgrpo_runtime.templates import TemplateSet
 
@@ -55,6 +62,8 @@ def run_artifact(
     until: str | None = None,
     spec: str | None = None,
     shard: Shard | None = None,
+    store: Path | None = None,
+    allow_partial: bool = False,
 ) -> RunResult:
     """Runs the task compiled in `artifact_dir`, writing to `out`.
 
@@ -68,24 +77,41 @@ def run_artifact(
         until: name of the last stage to run; None: all.
         spec: what the user named on the command line, for the record.
         shard: which rows the probe stages ask about; None: all. Only where `find_misuse` finds nothing.
+        store: where replies are kept; None: in `out`.
+        allow_partial: whether a run some of whose requests failed for good is as good as any: it ends with 0, and a probe stage
+            that finished so is kept by `resume`, which otherwise asks for what failed again.
 
     Raises:
         ExgrpoError: the world failed; result.json says what, and finished stages stay.
     """
     artifact = read_artifact(artifact_dir)
-    require_training()
+    stages = choose_stages(artifact.manifest, until)
+    require_packages(artifact, stages)
     require_comparing(artifact)
     _require_own_directory(out)
     with RunDir(out) as run_dir:
         _require_fitting_run(run_dir, artifact, resume)
         with disk_boundary(out):
             # First, so that whatever stands beside it is known to be ours.
-            write_json(out / "run.json", describe_run(artifact, limit, spec, shard))
+            asks_torch = uses_torch(artifact, stages)
+            described = describe_run(artifact, limit, spec, shard, store, asks_torch=asks_torch)
+            write_json(out / "run.json", described)
             _keep_artifact(artifact_dir, run_dir)
             (out / "result.json").unlink(missing_ok=True)
         state = _State()
         try:
-            _run_stages(artifact, run_dir, state, progress, announce, limit, until, shard)
+            _run_stages(
+                artifact,
+                run_dir,
+                state,
+                progress,
+                announce,
+                limit,
+                until,
+                shard,
+                store or out / "replies.sqlite",
+                allow_partial,
+            )
         except KeyboardInterrupt:
             close_run(run_dir, state.results, "interrupted", 130, "Interrupted. Go on with --resume.")
             raise
@@ -98,8 +124,9 @@ def run_artifact(
         failed = sum(int(result.summary.get("failed_requests", 0)) for result in state.results)
         with disk_boundary(out):
             status = "done" if len(state.results) == len(artifact.manifest.stages) + 1 else "stopped"
-            write_result(run_dir, state.results, status, 5 if failed else 0, None)
-        return RunResult(out, tuple(state.results), failed)
+            exit_code = EXIT_PARTIAL if failed and not allow_partial else 0
+            write_result(run_dir, state.results, status, exit_code, None)
+        return RunResult(out, tuple(state.results), failed, exit_code)
 
 
 def _require_own_directory(out: Path) -> None:
@@ -134,6 +161,8 @@ def _run_stages(
     limit: int | None,
     until: str | None,
     shard: Shard | None,
+    store_path: Path,
+    allow_partial: bool,
 ) -> None:
     manifest = artifact.manifest
     data_inputs = hash_data_inputs(manifest, limit)
@@ -142,8 +171,8 @@ def _run_stages(
     announce(result)
     if until == DATA:
         return
-    with disk_boundary(run_dir.path), ReplyStore(run_dir.path / "replies.sqlite") as store:
-        require_models(artifact, _choose_stages(manifest, until), store.session)
+    with disk_boundary(run_dir.path), ReplyStore(store_path) as store:
+        require_models(artifact, choose_stages(manifest, until), store.session)
         for index, stage in enumerate(manifest.stages, start=1):
             inputs = hash_stage_inputs(
                 artifact,
@@ -155,6 +184,8 @@ def _run_stages(
                 shard=shard,
             )
             done = run_dir.find_done(index, stage.name, inputs)
+            if done is not None and done["summary"].get("failed_requests") and not allow_partial:
+                done = None
             if done is None:
                 run_dir.drop_stages_from(index, keep=set())
                 chosen = take_shard(rows, stage, manifest, shard)
@@ -169,12 +200,6 @@ def _run_stages(
             announce(result)
             if stage.name == until:
                 return
-
-
-def _choose_stages(manifest: Manifest, until: str | None) -> tuple[Stage, ...]:
-    """The stages that a run to `until` comes to."""
-    names = [stage.name for stage in manifest.stages]
-    return manifest.stages if until is None else manifest.stages[: names.index(until) + 1]
 
 
 def _record_stage(state: _State, stage: Stage, inputs: str, result: StageResult) -> None:

@@ -6,10 +6,38 @@ from collections.abc import Sequence
 from typing import Any
 
 from exgrpo_artifact.boxed import require_math
-from exgrpo_artifact.manifest import GrpoStage, ProbeStage, SftStage, Stage
+from exgrpo_artifact.manifest import GrpoStage, Manifest, ProbeStage, SftStage, Stage
 from exgrpo_artifact.storage import Artifact
 from exgrpo_runtime.context import Context
+from exgrpo_runtime.environment import require_http, require_training
 from exgrpo_runtime.teachers.session import Session
+
+
+def choose_stages(manifest: Manifest, until: str | None) -> tuple[Stage, ...]:
+    """The stages that a run comes to that ends with the stage `until`; None: all."""
+    names = ["data", *(stage.name for stage in manifest.stages)]
+    return manifest.stages if until is None else manifest.stages[: names.index(until)]
+
+
+def uses_torch(artifact: Artifact, stages: Sequence[Stage]) -> bool:
+    """Whether one of these stages trains, or asks a model that runs in this process."""
+    names = {name for stage in stages for name in _find_models(artifact, stage)}
+    local = any(artifact.manifest.models[name].kind in ("hf", "scratch") for name in names)
+    return local or not all(isinstance(stage, ProbeStage) for stage in stages)
+
+
+def require_packages(artifact: Artifact, stages: Sequence[Stage]) -> None:
+    """Returns where what these stages import is installed: a run that ends with its probes needs no torch.
+
+    Raises:
+        MissingDependencyError: it is not.
+    """
+    manifest = artifact.manifest
+    if uses_torch(artifact, stages):
+        require_training()
+    names = {name for stage in stages for name in _find_models(artifact, stage)}
+    if any(manifest.models[name].kind == "openai" for name in names):
+        require_http()
 
 
 def require_comparing(artifact: Artifact) -> None:
@@ -33,13 +61,24 @@ def require_models(artifact: Artifact, stages: Sequence[Stage], session: Session
         TeacherError: a variable of the environment is not set, or no such plugin is installed.
     """
     manifest = artifact.manifest
-    probes = [manifest.probes[stage.probes] for stage in stages if isinstance(stage, ProbeStage)]
-    graphs = [keep.condition.nodes for declaration in probes for keep in declaration.keeps]
-    graphs += [artifact.rewards[stage.reward].nodes for stage in stages if isinstance(stage, GrpoStage)]
-    names = {declaration.teacher for declaration in probes}
-    names |= {str(node.params["model"]) for nodes in graphs for node in nodes if "model" in node.params}
+    names = {name for stage in stages for name in _find_models(artifact, stage)}
     for name in sorted(names - {manifest.student}):
         session.get_teacher(manifest.models[name])
+
+
+def _find_models(artifact: Artifact, stage: Stage) -> set[str]:
+    """Names of the models that a stage asks."""
+    manifest = artifact.manifest
+    if isinstance(stage, ProbeStage):
+        declaration = manifest.probes[stage.probes]
+        nodes = [node for keep in declaration.keeps for node in keep.condition.nodes]
+        asked = {declaration.teacher}
+    elif isinstance(stage, GrpoStage):
+        nodes = list(artifact.rewards[stage.reward].nodes)
+        asked = set()
+    else:
+        return set()
+    return asked | {str(node.params["model"]) for node in nodes if "model" in node.params}
 
 
 def call_stage(stage: Stage, context: Context) -> dict[str, Any]:
