@@ -18,12 +18,8 @@ from exgrpo_runtime.device import compute_dtype, select_device
 from exgrpo_runtime.generate import SampledDialogue, sample_dialogues
 from exgrpo_runtime.plans import DialoguePrompt
 from exgrpo_runtime.student import find_context, load_weights
+from exgrpo_runtime.teachers.seeds import DEFAULT_MAX_TOKENS, make_seed
 from exgrpo_runtime.teachers.teacher import Message, Reply, Request
-
-DEFAULT_MAX_TOKENS = 1024
-"""Tokens of a reply where neither the spec nor the model's generation_config.json says how many."""
-_SEED_DIGITS = 12
-"""Hexadecimal digits of a request's key that make its seed, which must fit 63 bits."""
 
 
 class Marks(NamedTuple):
@@ -138,11 +134,6 @@ class LocalModel:
         if not text:
             return Reply(None, prompt_tokens, len(sampled), error="the model answered with an empty message")
         return Reply(text, prompt_tokens, len(sampled))
-
-
-def make_seed(request: Request) -> int:
-    """The seed of a request's reply: another sample or another prompt has another one."""
-    return int(request.key[:_SEED_DIGITS], 16)
 
 
 def _find_marks(model: Model, tokenizer: Any, defaults: Any) -> Marks:

@@ -136,7 +136,8 @@ def open_teacher(model: Model) -> Teacher:
     """A teacher for the model, its environment variables looked up now.
 
     Raises:
-        TeacherError: an environment variable or a plugin is missing, or models of this kind cannot teach.
+        TeacherError: an environment variable, a plugin or a file of recordings is missing, or models of this kind cannot teach.
+        MissingDependencyError: it needs an extra that is not installed.
     """
     if model.kind == "openai":
         from exgrpo_runtime.teachers.http_teacher import HttpTeacher
@@ -146,10 +147,16 @@ def open_teacher(model: Model) -> Teacher:
         from exgrpo_runtime.teachers.plugin_teacher import PluginTeacher
 
         return PluginTeacher(model)
+    if model.kind == "hf":
+        from exgrpo_runtime.teachers.local_teacher import LocalTeacher
+
+        return LocalTeacher(model)
+    if model.kind == "replay":
+        from exgrpo_runtime.teachers.replay_teacher import ReplayTeacher
+
+        return ReplayTeacher(model)
     raise TeacherError(
-        f"model `{model.name}` is {model.kind}(…), which answers no requests. Serve it behind an "
-        "OpenAI-compatible URL (vLLM, `transformers serve`, llama.cpp) and declare it with "
-        "openai(…, base_url: …)."
+        f"model `{model.name}` is {model.kind}(…), which answers no requests. Ask openai(…), hf(…), plugin(…) or replay(…)."
     )
 
 
