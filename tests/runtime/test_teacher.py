@@ -108,12 +108,6 @@ def test_a_base_url_that_is_none_is_told(url: str) -> None:
         open_teacher(make_model(url))
 
 
-@pytest.mark.parametrize("kind", ["hf", "scratch"])
-def test_a_local_model_is_no_teacher_and_the_message_says_how_to_make_it_one(kind: str) -> None:
-    with pytest.raises(TeacherError, match="OpenAI-compatible"):
-        open_teacher(make_model(kind=kind))
-
-
 def test_the_key_of_a_request_changes_with_what_determines_the_answer_only() -> None:
     model = make_model()
     request = make_request(model)
