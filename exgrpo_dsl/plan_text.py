@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from exgrpo_runtime.planning.bills import Bill
+from exgrpo_runtime.planning.bills import Bill, make_bill
 from exgrpo_runtime.planning.calls import Calls
+from exgrpo_runtime.planning.held import ModelPast
 from exgrpo_runtime.planning.plan import ASSUMPTIONS, Plan, list_open
 from exgrpo_runtime.planning.probe_calls import PROBES
 from exgrpo_runtime.planning.ranges import Range
@@ -18,15 +19,26 @@ def format_plan(plan: Plan) -> str:
     return "\n".join(_list_lines(plan))
 
 
-def format_summary(plan: Plan, stage: str) -> str:
-    """One line about a stage, for a run that is about to spend."""
-    mine = [one for one in plan.calls if one.stage == stage]
-    asked = [one for one in mine if one.what == PROBES]
-    text = "; ".join(_describe_stored(one) for one in asked)
-    models = {one.model for one in mine}
-    bills = [bill for bill in plan.bills if bill.model.name in models]
-    costs = [f"{bill.model.name} {_format_money(bill)}" for bill in bills]
-    return f"{text}; the whole task costs {', '.join(costs)}" if costs else text
+def summarise_plan(plan: Plan) -> Iterator[str]:
+    """A line for each probe stage, for a run that is about to spend."""
+    for first in plan.calls:
+        if first.what != PROBES:
+            continue
+        mine = [one for one in plan.calls if one.stage == first.stage]
+        yield f"{_describe_stored(first)}; expected {', '.join(_summarise_models(plan, mine))}"
+
+
+def _summarise_models(plan: Plan, calls: Sequence[Calls]) -> Iterator[str]:
+    """Expected requests and cost of each model for these calls."""
+    for bill in plan.bills:
+        mine = [one for one in calls if one.model == bill.model.name]
+        if not mine:
+            continue
+        requests = _count(sum(one.sent.expected for one in mine))
+        part = make_bill(bill.model, mine, bill.priced, ModelPast())
+        cost = f"{_format_usd(part.usd.expected)} usd" if part.usd is not None else "at unknown cost"
+        is_local = bill.priced is not None and bill.priced.source == "local"
+        yield f"{requests} requests to {bill.model.name}" + ("" if is_local else f", {cost}")
 
 
 def _list_lines(plan: Plan) -> Iterator[str]:

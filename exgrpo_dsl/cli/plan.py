@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from exgrpo_dsl.cli.options import set_option, task_option
+from exgrpo_dsl.cli.options import read_shard_option, set_option, task_option
+
+if TYPE_CHECKING:
+    from exgrpo_runtime.data.shards import Shard
 
 EXIT_OVER_BUDGET = 5
 """A run of it would finish in part."""
@@ -23,7 +27,13 @@ EXIT_OVER_BUDGET = 5
     "-o", "--out", type=click.Path(path_type=Path), metavar="RUN_DIR", help="The run whose store is meant."
 )
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Read at most N rows of every split.")
-@click.option("--shard", metavar="I/N", help="Probe every N-th row, from the I-th.")
+@click.option("--stage", "until", metavar="NAME", help="Plan no further than this stage.")
+@click.option(
+    "--shard",
+    metavar="I/N",
+    callback=read_shard_option,
+    help="Probe every N-th row only, beginning with row I.",
+)
 @click.option(
     "--tokenizer",
     type=click.Path(path_type=Path),
@@ -44,7 +54,8 @@ def plan(
     store: Path | None,
     out: Path | None,
     limit: int | None,
-    shard: str | None,
+    until: str | None,
+    shard: Shard | None,
     tokenizer: Path | None,
     prices: Path | None,
     format_: str,
@@ -58,7 +69,7 @@ def plan(
     """
     from exgrpo_dsl.cli.artifacts import prepare_artifact
     from exgrpo_dsl.plan_text import format_plan
-    from exgrpo_dsl.planning import parse_shard, plan_artifact
+    from exgrpo_dsl.planning import find_store, plan_artifact
 
     if store is not None and out is not None:
         raise click.UsageError("--store and --out both name a store; give one of them.")
@@ -69,8 +80,9 @@ def plan(
         found = plan_artifact(
             directory,
             limit=limit,
-            shard=parse_shard(shard) if shard is not None else None,
-            store=out / "replies.sqlite" if out is not None else store,
+            until=until,
+            shard=shard,
+            store=find_store(out) if out is not None else store,
             prices=prices,
             tokenizer=tokenizer,
         )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from exgrpo_dsl.cli.options import set_option, task_option
+from exgrpo_dsl.cli.options import read_shard_option, set_option, task_option
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 @click.option(
     "--shard",
     metavar="I/N",
-    callback=lambda _context, _option, text: _read_shard(text),
+    callback=read_shard_option,
     help="Ask about every N-th row only, beginning with row I: for N machines. Needs --stage with a probe stage.",
 )
 @click.option(
@@ -76,15 +76,6 @@ def run(
         return _run(artifact_dir, spec, out, resume, limit, until, shard, store, allow_partial)
 
 
-def _read_shard(text: str | None) -> Shard | None:
-    from exgrpo_runtime.data.shards import read_shard
-
-    try:
-        return None if text is None else read_shard(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from error
-
-
 def _run(
     artifact_dir: Path,
     spec: Path,
@@ -100,7 +91,11 @@ def _run(
 
     from exgrpo_artifact.storage import read_artifact
     from exgrpo_dsl.cli.interrupt import raise_on_interrupt
+    from exgrpo_dsl.plan_text import summarise_plan
+    from exgrpo_dsl.planning import STORE, plan_rows
+    from exgrpo_runtime.data.disk_rows import open_rows
     from exgrpo_runtime.data.shards import find_misuse
+    from exgrpo_runtime.data.stage import DATA
     from exgrpo_runtime.environment import describe_device
     from exgrpo_runtime.progress import TerminalProgress
     from exgrpo_runtime.run import run_artifact
@@ -109,9 +104,9 @@ def _run(
     artifact = read_artifact(artifact_dir)
     manifest = artifact.manifest
     known = [stage.name for stage in manifest.stages]
-    if until is not None and until not in ("data", *known):
+    if until is not None and until not in (DATA, *known):
         raise click.UsageError(
-            f"task `{manifest.task}` has no stage `{until}`; it has {', '.join(['data', *known])}."
+            f"task `{manifest.task}` has no stage `{until}`; it has {', '.join([DATA, *known])}."
         )
     misuse = find_misuse(manifest, until) if shard is not None else None
     if misuse is not None:
@@ -123,12 +118,22 @@ def _run(
     raise_on_interrupt()
     device = describe_device(asks_torch=uses_torch(artifact, choose_stages(manifest, until)))
     console.print(f"[bold]{manifest.task}[/] on {device}, writing {run_dir}")
+
+    def announce(stage: StageResult) -> None:
+        _print_stage(console, stage)
+        if stage.kind == DATA and until != DATA:
+            plan = plan_rows(
+                artifact, open_rows(stage.path), until=until, shard=shard, store=store or run_dir / STORE
+            )
+            for line in summarise_plan(plan):
+                console.print(f"  [bold]plan    [/] {line}")
+
     try:
         result = run_artifact(
             artifact_dir,
             run_dir,
             progress=TerminalProgress(),
-            announce=lambda stage: _print_stage(console, stage),
+            announce=announce,
             resume=resume,
             limit=limit,
             until=until,

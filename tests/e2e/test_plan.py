@@ -111,7 +111,7 @@ def test_limits_and_shards_are_those_of_a_run(spec: Path) -> None:
     assert sum(shards) == 12
     code, _, err = plan(spec, "--shard", "5/4")
     assert code == 2
-    assert "a shard is written i/n" in err
+    assert "there is no shard 5/4" in err
 
 
 def test_an_artifact_is_planned_as_its_spec_is(spec: Path) -> None:
@@ -133,16 +133,25 @@ def test_two_stores_are_one_too_many(spec: Path) -> None:
     assert "--store and --out both name a store" in err
 
 
+def test_no_further_than_a_stage(spec: Path) -> None:
+    assert plan_json(spec, "--stage", "probe")["rows"] == {"probe": 6}
+    assert plan_json(spec, "--stage", "data")["calls"] == []
+    code, _, err = plan(spec, "--stage", "probes")
+    assert code == 2
+    assert "has no stage `probes`; it has data, probe, warmup, train, test" in err
+
+
 @pytest.mark.train
-def test_what_a_run_has_stored_is_not_planned_again(spec: Path) -> None:
+def test_a_run_says_what_it_will_ask_and_what_it_has_stored_is_not_planned_again(spec: Path) -> None:
+    options = ["--stage", "probe", "-o", "out", "--store", "shared.sqlite"]
     with serve_teacher(answer_sums) as server:
-        result = run_exgrpo(
-            "run", spec.name, "--stage", "probe", "-o", "out", cwd=spec.parent, env=server.env
-        )
+        result = run_exgrpo("run", spec.name, *options, cwd=spec.parent, env=server.env)
         assert result.returncode == 0, result.stdout + result.stderr
-    code, out, _ = plan(spec, "--out", "out")
+    told = "12 of 12 probes of `probe` must be asked; 0 are stored; expected 24 requests to tutor, at unknown cost"
+    assert told in result.stdout
+    code, out, _ = plan(spec, "--out", "out")  # its run.json names the store
     assert code == 0
     assert "0 of 12 probes of `probe` must be asked; 12 are stored" in out
-    found = plan_json(spec, "--store", "out/replies.sqlite")
+    found = plan_json(spec, "--store", "shared.sqlite")
     assert found["calls"][0]["sent"] == {"low": 0, "expected": 0, "worst": 0}
     assert found["measured"] == {"probe": "nothing is left to ask"}

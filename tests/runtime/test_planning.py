@@ -54,7 +54,7 @@ def change_manifest(artifact: Artifact, **changes: Any) -> Artifact:
 
 
 def plan_rows(artifact: Artifact, rows: list[Row], **options: Any) -> Plan:
-    return build_plan(artifact, {"sums": {"train": rows}}, **options)
+    return build_plan(artifact, artifact.manifest.stages, {"sums": {"train": rows}}, **options)
 
 
 def find_calls(plan: Plan) -> Mapping[str, Calls]:

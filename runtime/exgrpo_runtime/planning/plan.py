@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from exgrpo_artifact.manifest import EvaluateStage, GrpoStage, Manifest, Price, ProbeStage
+from exgrpo_artifact.manifest import EvaluateStage, GrpoStage, Manifest, Price, ProbeStage, Stage
 from exgrpo_artifact.storage import Artifact
+from exgrpo_runtime.data.disk_rows import RowsBySplit
 from exgrpo_runtime.planning.bills import Bill, make_bill
 from exgrpo_runtime.planning.calls import MALFORMED, SURVIVING, Calls, describe_range
 from exgrpo_runtime.planning.held import HeldReplies
@@ -17,11 +18,7 @@ from exgrpo_runtime.planning.prices import find_price
 from exgrpo_runtime.planning.probe_calls import plan_probe_stage
 from exgrpo_runtime.planning.ranges import Range, add_up
 from exgrpo_runtime.planning.tokens import Counters
-from exgrpo_runtime.records import Row
 from exgrpo_runtime.templates import TemplateSet
-
-Rows = Mapping[str, Mapping[str, Sequence[Row]]]
-"""Dataset -> split -> rows."""
 
 ASSUMPTIONS = (
     f"{100 * MALFORMED:g}% of the replies are malformed and repaired once",
@@ -81,7 +78,8 @@ class Plan:
 
 def build_plan(
     artifact: Artifact,
-    rows: Rows,
+    stages: Sequence[Stage],
+    rows: RowsBySplit,
     *,
     store: Path | None = None,
     prices: Mapping[str, Price] | None = None,
@@ -91,7 +89,8 @@ def build_plan(
 
     Args:
         artifact: the task.
-        rows: of every dataset that its stages use, limited and sharded as a run would.
+        stages: of it, in order.
+        rows: of every dataset that these stages use, limited and sharded as a run would.
         store: a reply store; a path where there is no file is an empty one.
         prices: US dollars for models without a `price`, by model id.
         tokenizer: folder of the tokenizer to count with, where a model has none of its own here.
@@ -110,7 +109,7 @@ def build_plan(
     calls: list[Calls] = []
     num_rows: dict[str, int] = {}
     measured: dict[str, str] = {}
-    for stage in manifest.stages:
+    for stage in stages:
         if isinstance(stage, ProbeStage):
             split = rows[manifest.probes[stage.probes].dataset][stage.split]
             num_rows[stage.name] = len(split)
