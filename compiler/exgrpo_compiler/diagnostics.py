@@ -49,6 +49,8 @@ class Diagnostic(Record):
     hint: str | None = None
     fix: Fix | None = None
     """Edits that `exgrpo fix` and editors can apply."""
+    missed: tuple[str, str | None] | None = None
+    """A name that is not there, and the one that may have been meant: reports of the same two are of one mistake."""
 
 
 class Outcome(Record, Generic[T]):

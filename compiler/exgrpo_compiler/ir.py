@@ -209,6 +209,8 @@ class CheckedDialogue(Record):
     count: int | None
     exchanges: tuple[CheckedExchange, ...]
     scenarios: Mapping[str, CheckedCut]
+    is_open: bool = False
+    """Whether it may have more turns and scenarios than are known, since a part of it is broken."""
 
     @property
     def closing(self) -> tuple[CheckedExchange, ...]:
@@ -263,3 +265,5 @@ class CheckedProgram(Record):
     turned_off: tuple[str, ...] = ()
     tests: tuple[CheckedTest, ...] = ()
     """Of the entry file, in source order; broken ones are left out."""
+    broken: frozenset[Key] = frozenset()
+    """Declarations that are known though something in them is wrong, and was reported: nothing is proved of them."""

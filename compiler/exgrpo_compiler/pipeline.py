@@ -53,9 +53,14 @@ def check_spec(
     # Where a file could not be read as a whole, or an import not found, what was lost may be what a proof misses.
     is_whole = not has_errors((*resolved.diagnostics, *changed.diagnostics))
     own = _examine(program, terms_off, resolved.value, is_proved=is_whole)
-    variants = _check_variants(program, terms_off, resolved.value, own.diagnostics)
+    is_proved = is_whole and not has_errors(own.diagnostics)
+    variants = _check_variants(program, terms_off, resolved.value, own.diagnostics, is_proved=is_proved)
     diagnostics = _merge(resolved.diagnostics, changed.diagnostics, own.diagnostics, variants)
     specs = [module.spec for module in resolved.value.modules.values()]
+    if has_errors(diagnostics):
+        from exgrpo_compiler.consequences import drop_consequences  # here: most specs have no mistake
+
+        diagnostics = drop_consequences(specs, resolved.diagnostics, diagnostics)
     reported = apply_silences(specs, diagnostics, is_overridden=bool(overrides))
     return Outcome(CheckedSpec(own.checked, tuple(overrides), turned_off, own.notes), reported)
 
@@ -78,7 +83,12 @@ def _examine(program: Program, terms_off: TermsOff, written: Program, *, is_prov
 
 
 def _check_variants(
-    program: Program, terms_off: TermsOff, written: Program, found: tuple[Diagnostic, ...]
+    program: Program,
+    terms_off: TermsOff,
+    written: Program,
+    found: tuple[Diagnostic, ...],
+    *,
+    is_proved: bool,
 ) -> tuple[Diagnostic, ...]:
     """What is wrong in the variants of studies, each of them a program of its own."""
     if not program.keys_of("study"):
@@ -86,7 +96,9 @@ def _check_variants(
     from exgrpo_compiler.check.variants import check_variants
 
     return check_variants(
-        program, found, lambda variant, off: _examine(variant, terms_off | off, written).diagnostics
+        program,
+        found,
+        lambda variant, off: _examine(variant, terms_off | off, written, is_proved=is_proved).diagnostics,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import islice
 
-from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix, Label, find_closest, suggest_name
+from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix, Label, find_closest
 from exgrpo_compiler.source import Span
 
 MOST_LISTED = 1000
@@ -57,8 +57,10 @@ class Problems:
         if self._num_unknown > MOST_SUGGESTED:
             self.error(id_, span, message, hint=list_names(known, what))
             return
-        hint = suggest_name(name, known) or list_names(known, what)
-        self.error(id_, span, message, hint=hint, fix=suggest_fix(span, name, known))
+        fix = suggest_fix(span, name, known)
+        closest = fix.edits[0].text.strip('"') if fix is not None else None
+        hint = f"did you mean `{closest}`?" if closest is not None else list_names(known, what)
+        self.add(Diagnostic(id_, "error", message, span, (), hint, fix, (name, closest)))
 
     def add(self, diagnostic: Diagnostic) -> None:
         """Adds a diagnostic made elsewhere."""

@@ -72,7 +72,22 @@ def may_be_lost(program: Program, module: str, path: Path, task: Key | None = No
     near = [*_get_tasks(program, module, task), *([head] if isinstance(head, Key) else [])]
     if path[0] in program.modules[module].spec.lost_names:
         return True
+    if any(_is_unknown_stage(program, key, path[0]) for key in _get_tasks(program, module, task)):
+        return True
     return any(program.decls[key].is_damaged for key in near if key in program.decls)
+
+
+def _is_unknown_stage(program: Program, task: Key, name: str) -> bool:
+    """Whether the task has a stage of this name that is none of the stages there are, which was reported."""
+    block = program.decls[task].block
+    for item in block.statements if block is not None else ():
+        if isinstance(item, NamedStmt) and item.name.text == name and isinstance(item.value, Call):
+            function = item.value.function
+            known = isinstance(function, Ref) and (
+                function.name in STAGES or program.find(task.module, function.name) is not None
+            )
+            return not known
+    return False
 
 
 def list_stages(program: Program, task: Key) -> list[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from exgrpo_compiler.ast import Argument
-from exgrpo_compiler.diagnostics import Fix, suggest_name
+from exgrpo_compiler.ast import Argument, Expr
+from exgrpo_compiler.diagnostics import Edit, Fix, suggest_name
 from exgrpo_compiler.problems import Problems, list_names, suggest_fix
 from exgrpo_compiler.source import Span
 
@@ -79,6 +79,12 @@ def bind_arguments(
         )
         is_ok = False
     return bound if is_ok else None
+
+
+def swap_places(first: Expr, second: Expr) -> Fix:
+    """Two arguments, each in the place of the other."""
+    texts = [each.span.source.text[each.span.start : each.span.end] for each in (first, second)]
+    return Fix("swap the two", (Edit(first.span, texts[1]), Edit(second.span, texts[0])))
 
 
 def _suggest_argument(name: str, names: Sequence[str]) -> str | None:

@@ -9,10 +9,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from exgrpo_compiler.check.context import Context
+from exgrpo_compiler.diagnostics import Edit, Fix
 from exgrpo_compiler.ir import Typed
 
 _MANY = 64
 """Up to which `k` a loop over all probes is tried."""
+_LEAST_TELLING = 3
+"""From how many probes on it shows that the ends of a draw changed places: with two, `uniform(1, k - 1)` has one number."""
 
 
 class _Ends(NamedTuple):
@@ -33,6 +36,18 @@ def verify_cut(context: Context, count: Typed, most: int | None) -> bool:
         )
         return False
     has_k = _has_k(count)
+    upside_down = _find_upside_down(count, most or _MANY)
+    if upside_down is not None:
+        low, high = upside_down.args
+        texts = [end.span.source.text[end.span.start : end.span.end] for end in (low, high)]
+        context.problems.error(
+            "invalid-value",
+            upside_down.span,
+            "`uniform` draws from its first number up to its second, and the first is the larger here.",
+            hint=f"write uniform({texts[1]}, {texts[0]})",
+            fix=Fix("swap the two", (Edit(low.span, texts[1]), Edit(high.span, texts[0]))),
+        )
+        return False
     if most is None and not has_k:
         return True
     ends = [(k, _bound(count, k)) for k in range(1, (most or _MANY) + 1)]
@@ -57,6 +72,18 @@ def _find_broken(tree: Typed) -> Typed | None:
     if tree.op in ("add", "sub") or (tree.op == "call" and tree.params.get("fn") == "uniform"):
         return next((found for part in tree.args if (found := _find_broken(part)) is not None), None)
     return None
+
+
+def _find_upside_down(tree: Typed, most: int) -> Typed | None:
+    """A draw whose first number is the larger one when as many probes are sampled as can be, and never the smaller."""
+    is_draw = tree.op == "call" and tree.params.get("fn") == "uniform"
+    if is_draw and most >= _LEAST_TELLING:
+        ends = [[_bound(end, k) for end in tree.args] for k in range(1, most + 1)]
+        pairs = [(low.low, high.high) for low, high in ends if low is not None and high is not None]
+        least = next((k for k, (low, high) in enumerate(pairs, 1) if low > high), None)
+        if len(pairs) == most and least is not None and all(low >= high for low, high in pairs[least - 1 :]):
+            return tree if pairs[-1][0] > pairs[-1][1] and least <= _LEAST_TELLING else None
+    return next((found for part in tree.args if (found := _find_upside_down(part, most))), None)
 
 
 def _has_k(tree: Typed) -> bool:

@@ -36,9 +36,9 @@ _FRACTION = Setting("split", "number", unit="%", low=0, high=100)
 
 
 def check_dataset(context: Context, decl: Decl) -> CheckedDataset:
-    """A checked `dataset`. With diagnostics it is open: what uses it may name fields and splits that it seems to lack."""
+    """A checked `dataset`, also with diagnostics: fields and splits that are broken are known by their names."""
     assert decl.block is not None
-    name, before = decl.name, len(context.problems)
+    name = decl.name
     what = f"dataset `{name.text}`"
     block = sort_statements(
         decl.block, "dataset", what, name.span, context.problems, is_damaged=decl.is_damaged
@@ -56,7 +56,7 @@ def check_dataset(context: Context, decl: Decl) -> CheckedDataset:
         "record",
         fields=tuple((field.name, field.type) for field in fields),
         title=f"a row of `{name.text}`",
-        is_open=decl.is_damaged or len(context.problems) > before,
+        is_open=decl.is_damaged,
     )
     terms = block.get("license")
     license_ = read_setting(context, terms.value, DATASET["license"]) if terms else None
@@ -215,6 +215,7 @@ def _read_splits(
     context: Context, statements: Sequence[NamedStmt], source: Source | None
 ) -> dict[str, Split]:
     splits: dict[str, Split] = {}
+    broken: dict[str, Split] = {}
     first: dict[str, NamedStmt] = {}
     for statement in statements:
         name = statement.name
@@ -230,6 +231,7 @@ def _read_splits(
         first[name.text] = statement
         split = _read_split(context, statement, source)
         if split is None:
+            broken[name.text] = Split(part="?")
             continue
         if split.fraction is not None:
             start = sum(other.fraction or 0.0 for other in splits.values())
@@ -251,7 +253,7 @@ def _read_splits(
             f"The splits take {100 * sum(fractions):g}% of the rows; there are 100%.",
             hint=_suggest_share(statements[-1].name.text, 1 - sum(fractions[:-1])),
         )
-    return splits
+    return {**splits, **broken}
 
 
 def _suggest_share(name: str, rest: float) -> str:
@@ -317,14 +319,20 @@ def _read_fields(context: Context, statements: Sequence[FieldStmt]) -> tuple[Che
             )
             continue
         seen[name.text] = statement
-        field = _read_field(scope, statement)
-        if field is not None:
-            fields.append(field)
+        type_ = read_type(scope.context, statement.type)
+        field = _read_field(scope, statement, type_)
+        fields.append(field or _stand_in(statement, type_ or ANY))
     return tuple(fields)
 
 
-def _read_field(scope: Scope, statement: FieldStmt) -> CheckedField | None:
-    type_ = read_type(scope.context, statement.type)
+def _stand_in(statement: FieldStmt, type_: Type) -> CheckedField:
+    """A field that is broken, and known by its name and type."""
+    name = statement.name
+    value = Typed("column", (), {"name": name.text}, ANY, "const", name.span)
+    return CheckedField(name.text, type_, statement.secret, value)
+
+
+def _read_field(scope: Scope, statement: FieldStmt, type_: Type | None) -> CheckedField | None:
     name = statement.name.text
     if statement.value is None:
         value: Typed | None = Typed("column", (), {"name": name}, ANY, "const", statement.name.span)

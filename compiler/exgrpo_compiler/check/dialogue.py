@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from exgrpo_compiler.ast import AssistantStep, Call, Decl, Expr, ForStep, NamedStmt, Ref, Stmt, UserStep
 from exgrpo_compiler.builtins import RESERVED_TURNS, Setting
 from exgrpo_compiler.check.answers import read_answer_type
-from exgrpo_compiler.check.arguments import bind_arguments
+from exgrpo_compiler.check.arguments import bind_arguments, swap_places
 from exgrpo_compiler.check.constants import read_constant, read_number
 from exgrpo_compiler.check.context import Context
 from exgrpo_compiler.check.cuts import verify_cut
@@ -79,10 +79,12 @@ class _Steps:
             return
         self.names[name.text] = step
         asked = self._check(user.value, types) if user is not None else None
-        target = self._check(step.value, types) if step.value is not None else None
+        # A template that is broken is one all the same: the turn has words, though which is not known.
+        target = (self._check(step.value, types) or Template("")) if step.value is not None else None
         answer = read_answer_type(self.context, step.type) if step.type is not None else None
-        if asked is not None:
-            self.exchanges.append(CheckedExchange(name.text, asked, target, answer, in_loop))
+        if user is not None:
+            exchange = CheckedExchange(name.text, asked or Template(""), target, answer, in_loop)
+            self.exchanges.append(exchange)
 
     def _check(self, expr: Expr, types: Mapping[str, Type]) -> Template | None:
         return check_prompt(self.context, expr, types, self.title, self.aliases, self.used)
@@ -92,7 +94,7 @@ class _Steps:
 
 
 def check_dialogue(context: Context, decl: Decl) -> CheckedDialogue | None:
-    """A checked `dialogue`, or None with diagnostics."""
+    """A checked `dialogue`, or None with diagnostics. One that is broken in part is there, open, with diagnostics too."""
     assert decl.block is not None
     name, before = decl.name, len(context.problems)
     title = f"dialogue `{name.text}`"
@@ -145,13 +147,20 @@ def check_dialogue(context: Context, decl: Decl) -> CheckedDialogue | None:
             f"Dialogue `{name.text}` has no closing assistant turn.",
             hint=_SHAPE_HINT,
         )
-    if len(context.problems) > before:
-        return None
-    if not decl.is_damaged:
+    is_broken = decl.is_damaged or len(context.problems) > before
+    if not is_broken:
         _warn_unused(context, bound, loop, steps.used)
     probes_key = bound["probes"].key if "probes" in bound else None
     return CheckedDialogue(
-        decl.doc, item.key, probes_key, system, variable, count, tuple(steps.exchanges), scenarios
+        decl.doc,
+        item.key,
+        probes_key,
+        system,
+        variable,
+        count,
+        tuple(steps.exchanges),
+        scenarios,
+        is_broken,
     )
 
 
@@ -233,12 +242,15 @@ def _read_loop_head(
             return variable.text, None
         source, count = bound["list"].value, bound["k"].value
         if not isinstance(source, Ref) or source.name != probes.name:
+            is_swapped = isinstance(count, Ref) and count.name == probes.name
             context.problems.error(
                 "kind-mismatch",
                 source.span,
                 f"`sample` draws from `{probes.name}` here.",
                 hint=f"write sample({probes.name}, …)",
+                fix=swap_places(source, count) if is_swapped else None,
             )
+            return variable.text, None
         constant = read_constant(context, count)
         number = read_number(context, count, _COUNT, constant) if constant is not None else None
         return variable.text, int(number) if number is not None else None
@@ -279,8 +291,7 @@ def _read_scenarios(
         first[name.text] = statement
     for statement in first.values():
         cut = _read_cut(context, statement, first, most)
-        if cut is not None:
-            scenarios[statement.name.text] = cut
+        scenarios[statement.name.text] = cut or CheckedCut("all")  # broken, and known by its name
     return scenarios
 
 

@@ -228,6 +228,8 @@ def _check_option(scope: Scope, operand: Ref, other: Typed) -> Typed | None:
         if other.op == "scenario" and scope.in_where:
             scope.notes.setdefault(operand.name, operand.span)
         return make_const(operand.name, TEXT, operand.span)
+    if other.type.is_open and find_closest(operand.name, other.type.options) is None:
+        return None  # it may stand in what is broken
     what = "scenario" if other.op == "scenario" else "option"
     scope.context.problems.unknown(
         "unknown-scenario" if other.op == "scenario" else "unknown-option",
@@ -264,6 +266,8 @@ def _verify_option(scope: Scope, choice: Typed, other: Typed) -> bool:
         return True
     what = "scenario" if choice.op == "scenario" else "option"
     closest = find_closest(value, choice.type.options)
+    if choice.type.is_open and closest is None:
+        return False  # it may stand in what is broken
     fix = Fix(f'write "{closest}"', (Edit(other.span, f'"{closest}"'),)) if closest is not None else None
     scope.context.problems.error(
         "unknown-scenario" if what == "scenario" else "unknown-option",

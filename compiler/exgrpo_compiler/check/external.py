@@ -8,7 +8,7 @@ from exgrpo_compiler.ast import Argument, Attribute, Expr, Ref
 from exgrpo_compiler.builtins import ASKABLE
 from exgrpo_compiler.check.answer_fits import verify_answer_fits
 from exgrpo_compiler.check.answers import get_answer_for, read_answer_expression
-from exgrpo_compiler.check.arguments import bind_arguments
+from exgrpo_compiler.check.arguments import bind_arguments, swap_places
 from exgrpo_compiler.check.context import Context, find_declaration
 from exgrpo_compiler.check.expressions import check_expression, combine_levels, verify_type
 from exgrpo_compiler.check.scope import RolloutName, Scope
@@ -72,6 +72,15 @@ def check_outcome(scope: Scope, name: str, arguments: tuple[Argument, ...], span
     gold = check_expression(scope, bound["gold"].value)
     if gold is None:
         return None
+    if gold.op == "turn" and turn.op != "turn":
+        scope.context.problems.error(
+            "kind-mismatch",
+            gold.span,
+            f"`{name}` takes the turn first, and then what it is compared with.",
+            hint="swap the two",
+            fix=swap_places(turn_expr, bound["gold"].value),
+        )
+        return None
     if gold.type.kind in ("list", "record"):
         verify_type(scope, gold, TEXT, "`gold` of `matches`")
         return None
@@ -94,6 +103,16 @@ def check_filter_call(scope: Scope, name: str, arguments: tuple[Argument, ...], 
     """`agrees(model, texts, gold)` and `solved(model, probes)`."""
     bound = _bind(scope, name, arguments, span)
     if bound is None:
+        return None
+    other = bound["probes" if name == "solved" else "texts"].value
+    if _names_model(scope, other) and not _names_model(scope, bound["model"].value):
+        scope.context.problems.error(
+            "kind-mismatch",
+            other.span,
+            f"`{name}` takes the model first.",
+            hint="swap the two",
+            fix=swap_places(bound["model"].value, other),
+        )
         return None
     model = _find_model(scope, bound["model"].value, f"`{name}`", takes_student=name == "solved")
     if name == "solved":
@@ -128,6 +147,14 @@ def check_filter_call(scope: Scope, name: str, arguments: tuple[Argument, ...], 
         return None
     params = {"fn": name, "model": model, "answer": AnswerOf(gold.type)}
     return Typed("call", (texts, gold), params, BOOL, "const", span)
+
+
+def _names_model(scope: Scope, expr: Expr) -> bool:
+    """Whether this is the name of a model, or the student."""
+    if not isinstance(expr, Ref):
+        return False
+    context = scope.context
+    return expr.name == "student" or expr.name in context.program.names_of(context.module, "model")
 
 
 def _is_same(left: Typed, right: Typed) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from exgrpo_artifact.record import Record
 from exgrpo_compiler.ast import (
@@ -95,6 +95,7 @@ def sort_statements(
     form = FORMS[form] if isinstance(form, str) else form
     assigns: dict[str, Assign] = {}
     others: list[Stmt] = []
+    unknown: list[Assign] = []
     for statement in block.statements:
         if isinstance(statement, Assign):
             key = statement.path[0].text
@@ -107,18 +108,48 @@ def sort_statements(
                 continue
             if is_damaged and key not in form.keys and find_closest(key, form.statements) is not None:
                 continue  # a statement's word, misspelt, which the parser reported
-            _take_assign(statement, form, kind, what, assigns, problems)
+            if _is_unknown(statement, form):
+                unknown.append(statement)
+                if find_closest(key, [*form.keys, *form.statements]) == "user":
+                    others.append(UserStep(statement.value, statement.span))
+            else:
+                _take_assign(statement, form, assigns, problems)
         elif get_word(statement) in form.statements:
             others.append(statement)
         else:
             _report_misplaced(statement, form, what, problems)
-    meant = {find_closest(name, [*form.keys, *form.statements]) for name in _list_unknown(block, form)}
-    for key, is_required in form.keys.items():
-        if is_required and key not in assigns and not is_damaged and key not in meant:
-            problems.error(
-                "missing-key", span, f"{start_sentence(what)} has no `{key}`.", hint=f"add `{key} = …`"
-            )
+    _take_unknown(unknown, form, kind, what, assigns, problems)
+    missing = [key for key, is_required in form.keys.items() if is_required and key not in assigns]
+    # Each unknown key is one that is missing, under another name: one mistake.
+    for key in () if is_damaged else missing[len(unknown) :]:
+        problems.error(
+            "missing-key", span, f"{start_sentence(what)} has no `{key}`.", hint=f"add `{key} = …`"
+        )
     return Sorted(assigns, tuple(others), span)
+
+
+def _is_unknown(statement: Assign, form: Form) -> bool:
+    return len(statement.path) == 1 and statement.path[0].text not in form.keys and not form.takes_any_key
+
+
+def _take_unknown(
+    unknown: list[Assign],
+    form: Form,
+    kind: str,
+    what: str,
+    assigns: dict[str, Assign],
+    problems: Problems,
+) -> None:
+    """Reports keys that the form lacks, and takes one that is another but for a slip for what it was meant to be."""
+    known = [*form.keys, *form.statements]
+    for statement in list(unknown):
+        name = statement.path[0]
+        missing = [key for key, is_required in form.keys.items() if is_required and key not in assigns]
+        report_unknown_key(name, known, what, problems, kind, missing if len(unknown) == 1 else ())
+        closest = find_closest(name.text, known)
+        if closest is not None and closest in form.keys and closest not in assigns:
+            assigns[closest] = statement
+            unknown.remove(statement)
 
 
 _SHAPES = {
@@ -150,14 +181,6 @@ def _report_nameless(statement: Assign, problems: Problems) -> None:
     )
 
 
-def _list_unknown(block: Block, form: Form) -> list[str]:
-    """Keys that the form lacks: a slip of one that is required is one mistake, and no missing key besides."""
-    if form.takes_any_key:
-        return []
-    names = [item.path[0].text for item in block.statements if isinstance(item, Assign)]
-    return [name for name in names if name not in form.keys]
-
-
 def get_word(statement: Stmt) -> str:
     """The word that a statement begins with."""
     if isinstance(statement, NamedStmt):
@@ -167,9 +190,7 @@ def get_word(statement: Stmt) -> str:
     return _WORDS.get(type(statement), "")
 
 
-def _take_assign(
-    statement: Assign, form: Form, kind: str, what: str, assigns: dict[str, Assign], problems: Problems
-) -> None:
+def _take_assign(statement: Assign, form: Form, assigns: dict[str, Assign], problems: Problems) -> None:
     name = statement.path[0]
     key = ".".join(part.text for part in statement.path)
     if len(statement.path) > 1 and not form.takes_paths:
@@ -178,8 +199,6 @@ def _take_assign(
             statement.span,
             f"A path such as `{key}` on the left of `=` belongs in a study's variant.",
         )
-    elif key not in form.keys and not form.takes_any_key:
-        report_unknown_key(name, [*form.keys, *form.statements], what, problems, kind)
     elif key in assigns:
         fix = Fix("remove the second", (Edit(statement.span, ""),))
         first = assigns[key].path[0].span
@@ -188,14 +207,17 @@ def _take_assign(
         assigns[key] = statement
 
 
-def report_unknown_key(name: Name, known: list[str], what: str, problems: Problems, kind: str = "") -> None:
-    """`unknown-key`; the hint is the closest key, the place where such a key belongs, or what there is."""
+def report_unknown_key(
+    name: Name, known: list[str], what: str, problems: Problems, kind: str = "", missing: Sequence[str] = ()
+) -> None:
+    """`unknown-key`; the hint is the closest key, the only one missing, where such a key belongs, or what there is."""
     homes = [_TITLES[other] for other, form in FORMS.items() if other != kind and name.text in form.keys]
     problems.error(
         "unknown-key",
         name.span,
         f"{start_sentence(what)} has no setting `{name.text}`.",
         hint=suggest_name(name.text, known)
+        or (f"`{missing[0]}` is missing: is it meant?" if len(missing) == 1 else None)
         or (f"`{name.text}` belongs in {homes[0]}" if homes else None)
         or list_names(known, "it has"),
         fix=suggest_fix(name.span, name.text, known),

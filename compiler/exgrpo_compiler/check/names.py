@@ -8,6 +8,7 @@ from exgrpo_compiler.ast import Attribute, Name, Ref
 from exgrpo_compiler.builtins import AGGREGATES, FILTER_CALLS, FUNCTIONS, OUTCOMES, ROLLOUT_FIELDS
 from exgrpo_compiler.check.context import report_unknown_name
 from exgrpo_compiler.check.scope import Columns, FieldName, Meaning, PlainName, RecordName, RolloutName, Scope
+from exgrpo_compiler.diagnostics import find_closest
 from exgrpo_compiler.ir import Typed
 from exgrpo_compiler.problems import list_names, start_sentence
 from exgrpo_compiler.source import Span
@@ -118,20 +119,23 @@ def _check_rollout_field(scope: Scope, meaning: RolloutName, base: str, expr: At
     name = expr.name.text
     dialogue = meaning.dialogue
     if name == "scenario":
-        type_ = Type("choice", options=tuple(dialogue.scenarios))
+        type_ = Type("choice", options=tuple(dialogue.scenarios), is_open=dialogue.is_open)
         return Typed("scenario", (), {}, type_, "rollout", expr.span)
     if name == "tokens":
         return Typed("tokens", (), {}, Type("int", unit="tok"), "rollout", expr.span)
     if name == "turns":
         return Typed("num_turns", (), {}, INT, "rollout", expr.span)
     exchange = dialogue.get_exchange(name)
+    turns = [*(item.name for item in dialogue.exchanges), *ROLLOUT_FIELDS]
+    if exchange is None and dialogue.is_open and find_closest(name, turns) is None:
+        return None  # it may stand in what is broken
     if exchange is None:
         scope.context.problems.unknown(
             "unknown-field",
             expr.name.span,
             f"{start_sentence(meaning.title)} has no turn `{name}`.",
             name,
-            [*(item.name for item in dialogue.exchanges), *ROLLOUT_FIELDS],
+            turns,
             f"`{base}` has",
         )
         return None

@@ -15,7 +15,7 @@ from exgrpo_compiler.check.probe_settings import read_asking, warn_same_answers
 from exgrpo_compiler.check.prompt import check_prompt
 from exgrpo_compiler.check.scope import Meaning, PlainName, RecordName, Scope
 from exgrpo_compiler.check.type_names import read_type
-from exgrpo_compiler.diagnostics import Label, suggest_name
+from exgrpo_compiler.diagnostics import Diagnostic, Label, find_closest, suggest_name
 from exgrpo_compiler.ir import CheckedDataset, CheckedKeep, CheckedProbes, CheckedRule, CheckedYield, Template
 from exgrpo_compiler.problems import list_names
 from exgrpo_compiler.program import Key
@@ -141,12 +141,17 @@ def _verify_rule_fits(
             continue
         title = dataset.row_type.title.removeprefix("a row of ")
         if field is None:
-            context.problems.error(
-                "rule-field-mismatch",
-                expr.span,
-                f"The rule `{key.name}` asks for a field `{param.name}`, which dataset {title} does not have.",
-                labels=(Label(param.span, "asked for here"),),
-                hint=suggest_name(param.name, fields) or list_names(fields, "its fields are"),
+            closest = find_closest(param.name, fields)
+            context.problems.add(
+                Diagnostic(
+                    "rule-field-mismatch",
+                    "error",
+                    f"The rule `{key.name}` asks for a field `{param.name}`, which dataset {title} does not have.",
+                    expr.span,
+                    (Label(param.span, "asked for here"),),
+                    suggest_name(param.name, fields) or list_names(fields, "its fields are"),
+                    missed=(param.name, closest),
+                )
             )
         elif not fits(field.type, param.type):
             context.problems.error(

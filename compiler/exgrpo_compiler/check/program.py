@@ -54,11 +54,13 @@ def check_program(program: Program, turned_off: TermsOff, written: Program) -> O
             read_constant(context.in_module(key.module), decl.value, (key,))
     for _, decl in program.tests:
         check_strings(decl, problems)
+    broken: set[Key] = set()
     for kind, check in _ORDER.items():
         for key in program.keys_of(kind):
-            known[key] = _keep_whole(
-                check(context.in_module(key.module), program.decls[key]), program.decls[key]
-            )
+            decl, before = program.decls[key], len(problems)
+            known[key] = _keep_whole(check(context.in_module(key.module), decl), decl)
+            if decl.is_damaged or len(problems) > before:
+                broken.add(key)
     for key in program.keys_of("reward"):
         reward = check_reward(context.in_module(key.module), key, program.decls[key])
         known[key] = _keep_whole(reward, program.decls[key])
@@ -67,7 +69,8 @@ def check_program(program: Program, turned_off: TermsOff, written: Program) -> O
     _verify_titles(program, problems)
     tests = _check_tests(context)
     _check_studies(context)
-    return Outcome(replace(_build_program(program, known), tests=tests), problems.found)
+    whole = replace(_build_program(program, known), tests=tests, broken=frozenset(broken))
+    return Outcome(whole, problems.found)
 
 
 def _check_tests(context: Context) -> tuple[CheckedTest, ...]:
@@ -104,9 +107,9 @@ def _verify_titles(program: Program, problems: Problems) -> None:
 def _keep_whole(checked: Any, decl: Decl) -> Any:
     """The checked declaration; None where a part of it could not be read, so that nobody misses what is in that part.
 
-    Datasets and probes say themselves what they do not know.
+    Datasets, probes and dialogues say themselves what they do not know.
     """
-    return None if decl.is_damaged and decl.kind not in ("dataset", "probes") else checked
+    return None if decl.is_damaged and decl.kind not in ("dataset", "probes", "dialogue") else checked
 
 
 def _build_program(program: Program, known: Mapping[Key, Any]) -> CheckedProgram:

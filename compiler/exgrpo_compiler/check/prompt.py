@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from exgrpo_compiler.ast import Attribute, Expr, Ref, Text
 from exgrpo_compiler.check.context import Context, find_declaration
@@ -45,28 +45,40 @@ def check_prompt(
     return _build_template(text, prefix, analysis, aliases)
 
 
-_SINGLE = re.compile(r"(?<![{\w])\$?\{[ \t]*([^\W\d]\w*)\.([^\W\d]\w*)[ \t]*\}(?!\})")
+_SINGLE = re.compile(
+    r"(?<![{\w])\$?\{[ \t]*(?P<name>[^\W\d]\w*)\.(?P<field>[^\W\d]\w*)(?P<rest>[ \t]*)\}(?!\})"
+)
 """`{ item.question }` and `${item.question}`, as other languages put a value into a text."""
+_UNOPENED = r"(?<![\w.])(?P<name>[^\W\d]\w*)\.(?P<field>[^\W\d]\w*)(?P<rest>[^{}\n]{0,80}?)\}\}"
+"""`item.question }}`, which lacks what opens it."""
+_TAG = r"\{\{[^{}]*\}\}"
 
 
 def _warn_single_braces(
     context: Context, text: Text, names: Mapping[str, Type], used: set[str] | None
 ) -> None:
-    for match in _SINGLE.finditer(text.value):
-        type_ = names.get(match[1])
-        if type_ is None or type_.get_field(match[2]) is None:
+    for match in _find_half_braces(text.value):
+        type_ = names.get(match["name"])
+        if type_ is None or type_.get_field(match["field"]) is None:
             continue  # a text about something else
         span = make_span(text, match.start(), len(match[0]))
-        fixed = f"{{{{ {match[1]}.{match[2]} }}}}"
+        what = "Single braces print" if match[0].startswith(("{", "$")) else "Braces that nothing opens print"
+        fixed = f"{{{{ {match['name']}.{match['field']}{match['rest'].rstrip()} }}}}"
         context.problems.warning(
             "single-braces",
             span,
-            f"Single braces print nothing: `{match[0]}` stands in the text as it is.",
+            f"{what} nothing: `{match[0]}` stands in the text as it is.",
             hint=f"write {fixed}",
             fix=Fix(f"write {fixed}", (Edit(span, fixed),)),
         )
         if used is not None:
-            used.add(match[1])  # it was meant to be read
+            used.add(match["name"])  # it was meant to be read
+
+
+def _find_half_braces(text: str) -> Iterator[re.Match[str]]:
+    yield from _SINGLE.finditer(text)
+    if text.count("}}") > text.count("{{"):
+        yield from re.finditer(_UNOPENED, re.sub(_TAG, lambda tag: " " * len(tag[0]), text))
 
 
 def _build_template(text: Text, prefix: str, analysis: Analysis, aliases: Mapping[str, str]) -> Template:

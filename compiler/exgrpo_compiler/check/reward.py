@@ -6,16 +6,16 @@ from collections.abc import Mapping
 
 from exgrpo_artifact.graph import OnFailure
 from exgrpo_artifact.record import replace
-from exgrpo_compiler.ast import Assign, Call, Decl, Expr, Ref
+from exgrpo_compiler.ast import Assign, Call, Decl, Expr, Name, Ref
 from exgrpo_compiler.builtins import Setting
 from exgrpo_compiler.check.arguments import bind_arguments
 from exgrpo_compiler.check.constants import MAX_CHAIN, read_constant, read_number, read_range
 from exgrpo_compiler.check.context import Context
 from exgrpo_compiler.check.expressions import check_expression
-from exgrpo_compiler.check.forms import sort_statements
+from exgrpo_compiler.check.forms import Sorted, report_unknown_key, sort_statements
 from exgrpo_compiler.check.params import BoundParam, bind_params, require_param
 from exgrpo_compiler.check.scope import Meaning, RecordName, RolloutName, Scope
-from exgrpo_compiler.diagnostics import Label, suggest_name
+from exgrpo_compiler.diagnostics import Label, find_closest, suggest_name
 from exgrpo_compiler.ir import CheckedDataset, CheckedDialogue, CheckedReward, Typed
 from exgrpo_compiler.problems import list_names, suggest_fix
 from exgrpo_compiler.program import Key
@@ -120,16 +120,14 @@ def check_reward(context: Context, key: Key, decl: Decl) -> CheckedReward | None
         decl.block, "reward", title, name.span, context.problems, is_damaged=decl.is_damaged
     )
     range_ = _read_range(context, decl)
-    failure = block.get("on_failure")
+    key_of_failure = _find_failure_key(block)
+    failure = block.get(key_of_failure)
     on_failure = _read_failure(context, failure.value) if failure else OnFailure()
-    assigns = {term: assign for term, assign in block.assigns.items() if term != "on_failure"}
+    if failure is not None and key_of_failure != "on_failure":
+        report_unknown_key(failure.path[0], ["on_failure", "total"], title, context.problems)
+    assigns = {term: assign for term, assign in block.assigns.items() if term != key_of_failure}
     if "total" not in assigns and not decl.is_damaged:
-        context.problems.error(
-            "missing-total",
-            name.span,
-            f"Reward `{name.text}` has no `total`.",
-            hint="add `total = …`: it is what is trained on",
-        )
+        _report_no_total(context, name, assigns)
     bound = bind_params(context, decl, ("dialogue", "dataset"))
     rollout = (
         require_param(context, decl, bound, "dialogue", "d: NAME_OF_A_DIALOGUE")
@@ -152,6 +150,28 @@ def check_reward(context: Context, key: Key, decl: Decl) -> CheckedReward | None
     order = [*(term for term in assigns if term != "total"), "total"]
     ordered = {term: _turn_off(context, key, term, checked[term]) for term in order}
     return CheckedReward(rollout.key, dialogue.dataset, range_, ordered, on_failure, notes)
+
+
+def _find_failure_key(block: Sorted) -> str:
+    """`on_failure`, or the key that was written for it: its values are no values of a term."""
+    for key, assign in block.assigns.items() if "on_failure" not in block.assigns else ():
+        value = assign.value.function if isinstance(assign.value, Call) else assign.value
+        is_action = isinstance(value, Ref) and value.name in _ACTIONS and value.name not in block.assigns
+        if is_action and find_closest(key, ("on_failure",)) is not None:
+            return key
+    return "on_failure"
+
+
+def _report_no_total(context: Context, name: Name, assigns: Mapping[str, Assign]) -> None:
+    closest = find_closest("total", assigns)
+    place = assigns[closest].path[0].span if closest is not None else name.span
+    context.problems.error(
+        "missing-total",
+        place,
+        f"Reward `{name.text}` has no `total`.",
+        hint="did you mean `total`?" if closest is not None else "add `total = …`: it is what is trained on",
+        fix=suggest_fix(place, closest, ("total",)) if closest is not None else None,
+    )
 
 
 def _turn_off(context: Context, key: Key, term: str, tree: Typed) -> Typed:

@@ -13,6 +13,7 @@ from exgrpo_compiler.check.type_names import read_type
 from exgrpo_compiler.diagnostics import Edit, Fix, Label
 from exgrpo_compiler.ir import CheckedParam, CheckedRubric, CheckedRule, Typed
 from exgrpo_compiler.source import Span
+from exgrpo_compiler.value_types import ANY
 
 
 def check_rule(context: Context, decl: Decl) -> CheckedRule | None:
@@ -60,8 +61,9 @@ def _read_params(context: Context, params: tuple[Param, ...]) -> tuple[CheckedPa
                 checked[param.name.text].span,
                 f"There are two parameters `{param.name.text}`.",
             )
-        elif type_ is not None:
-            checked[param.name.text] = CheckedParam(param.name.text, type_, param.secret, param.name.span)
+        else:
+            name, type_ = param.name, type_ or ANY
+            checked[name.text] = CheckedParam(name.text, type_, param.secret, name.span)
     return tuple(checked.values())
 
 

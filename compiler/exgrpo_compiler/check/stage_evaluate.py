@@ -9,7 +9,7 @@ from exgrpo_compiler.check.context import Context, find_declaration
 from exgrpo_compiler.check.stage_parts import Bound, verify_scenario, verify_split
 from exgrpo_compiler.ir import CheckedDataset, CheckedDialogue, CheckedReward
 from exgrpo_compiler.problems import list_names
-from exgrpo_compiler.program import Key
+from exgrpo_compiler.program import Key, ModuleAlias
 
 
 def read_evaluate(context: Context, bound: Bound) -> dict[str, Any]:
@@ -102,7 +102,7 @@ def _list_parts(context: Context, expr: Expr, kind: str) -> str | None:
 
 def _read_score(context: Context, expr: Expr) -> tuple[Key, CheckedReward, str] | None:
     term = "total"
-    if isinstance(expr, Attribute) and context.program.find(context.module, _get_base(expr)) is not None:
+    if isinstance(expr, Attribute) and not _is_in_module(context, expr):
         term, expr = expr.name.text, expr.value
     key = find_declaration(context, expr, ("reward",), "`score`")
     reward = context.known.get(key) if key is not None else None
@@ -121,8 +121,10 @@ def _read_score(context: Context, expr: Expr) -> tuple[Key, CheckedReward, str] 
     return key, reward, term
 
 
-def _get_base(expr: Attribute) -> str:
-    return expr.value.name if isinstance(expr.value, Ref) else ""
+def _is_in_module(context: Context, expr: Attribute) -> bool:
+    """Whether this is a declaration of an imported module."""
+    base = context.program.find(context.module, expr.value.name) if isinstance(expr.value, Ref) else None
+    return isinstance(base, ModuleAlias)
 
 
 def _verify_same_fields(context: Context, expr: Expr, on: Key, due: Key) -> None:

@@ -108,11 +108,9 @@ def _verify_group(
     context: Context, bound: Bound, group: Mapping[str, int], dialogue: CheckedDialogue
 ) -> None:
     expr = bound["group"].value
-    if (
-        isinstance(expr, Record)
-        and sum(group.values()) < 2
-        and all(entry.key.text in dialogue.scenarios for entry in expr.entries)
-    ):
+    entries = expr.entries if isinstance(expr, Record) else ()
+    is_known = all(entry.key.text in dialogue.scenarios for entry in entries)
+    if isinstance(expr, Record) and sum(group.values()) < 2 and is_known:
         context.problems.error(
             "invalid-value",
             expr.span,
@@ -122,7 +120,7 @@ def _verify_group(
         )
     for scenario in group:
         cut = dialogue.scenarios[scenario]
-        if cut.kind == "branch" and cut.of not in group:
+        if cut.kind == "branch" and cut.of not in group and is_known:
             context.problems.error(
                 "invalid-value",
                 expr.span,

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from exgrpo_compiler.ast import Argument, Entry, Expr, Ref
 from exgrpo_compiler.builtins import STAGES
 from exgrpo_compiler.check.context import Context, find_declaration
-from exgrpo_compiler.diagnostics import Label
+from exgrpo_compiler.diagnostics import Diagnostic, Label, find_closest
 from exgrpo_compiler.ir import CheckedDataset, CheckedDialogue
 from exgrpo_compiler.program import Key
 from exgrpo_compiler.source import Span
@@ -30,10 +30,18 @@ def read_split(context: Context, setup: Setup, bound: Bound) -> str:
         default = str(STAGES["probe"]["split"].default)
         if default not in setup.dataset.splits and not setup.dataset.row_type.is_open:
             where = context.get_decl(setup.data).name.span
-            context.problems.error(
-                "unknown-split",
-                where,
-                f"A stage uses split `{default}`, which `{setup.data.name}` does not have.",
+            closest = find_closest(default, setup.dataset.splits)
+            context.problems.add(
+                Diagnostic(
+                    "unknown-split",
+                    "error",
+                    f"A stage uses split `{default}`, which `{setup.data.name}` does not have.",
+                    where,
+                    hint=f"did you mean `{default}` where `{closest}` is declared?"
+                    if closest is not None
+                    else None,
+                    missed=(default, closest),
+                )
             )
         return default
     return verify_split(context, bound["split"].value, setup.dataset, setup.data) or ""
@@ -81,7 +89,7 @@ def verify_targets(
     context: Context, span: Span, key: Key, dialogue: CheckedDialogue, turns: tuple[str, ...], cure: str
 ) -> None:
     """Reports a dialogue that has nothing to learn from: a turn that carries the loss needs the teacher's words."""
-    for exchange in dialogue.exchanges:
+    for exchange in () if dialogue.is_open else dialogue.exchanges:
         if exchange.target is None and (not turns or exchange.name in turns):
             context.problems.error(
                 "missing-target",
@@ -97,6 +105,8 @@ def verify_scenario(context: Context, entry: Entry, key: Key, dialogue: CheckedD
     name = entry.key.text
     if name in dialogue.scenarios:
         return True
+    if dialogue.is_open and find_closest(name, dialogue.scenarios) is None:
+        return False  # it may stand in what is broken
     if not dialogue.scenarios:
         context.problems.error(
             "unknown-scenario",

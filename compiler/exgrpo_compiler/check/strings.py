@@ -20,6 +20,7 @@ from exgrpo_compiler.ast import (
     Text,
     UserStep,
 )
+from exgrpo_compiler.check.forms import FORMS
 from exgrpo_compiler.problems import Problems
 from exgrpo_compiler.program import Key, ModuleAlias, Program
 from exgrpo_compiler.source import Source, Span
@@ -69,7 +70,7 @@ def check_strings(decl: Decl, problems: Problems, *, is_template_const: bool = F
     """Reports `template-in-string` and `secret-in-spec` in a declaration."""
     if not _SUSPECT.search(decl.span.source.text, decl.span.start, decl.span.end):
         return
-    for text, is_template in _find_texts(decl, _TEMPLATE_KEYS.get(decl.kind, "")):
+    for text, is_template in _find_texts(decl, decl.kind):
         at = text.value.find("{{")
         if at >= 0 and not is_template and not is_template_const:
             problems.error(
@@ -98,14 +99,18 @@ def _find_scheme(text: str, end: int) -> int:
     return end
 
 
-def _is_template_path(assign: Assign, template_key: str) -> bool:
-    """Whether a template stands at the left of `=`; in a variant, a path such as `ask.prompt` leads to one."""
+def _is_template_path(assign: Assign, kind: str) -> bool:
+    """Whether a template stands at the left of `=`; in a variant, a path such as `ask.prompt` leads to one.
+
+    What a key that is not there was meant for is not known; that it is not there is said elsewhere.
+    """
     if len(assign.path) > 1:
         return assign.path[-1].text in _TEMPLATE_KEYS.values()
-    return assign.path[0].text in (template_key, "assistant")  # a turn that lacks its name
+    key = assign.path[0].text
+    return kind in _TEMPLATE_KEYS and (key == _TEMPLATE_KEYS[kind] or key not in FORMS[kind].keys)
 
 
-def _find_texts(root: Record, template_key: str) -> Iterator[tuple[Text, bool]]:
+def _find_texts(root: Record, decl_kind: str) -> Iterator[tuple[Text, bool]]:
     """Every string below a node, and whether it is the whole value of a template's place."""
     todo: list[tuple[Any, bool]] = [(root, False)]
     while todo:
@@ -116,7 +121,7 @@ def _find_texts(root: Record, template_key: str) -> Iterator[tuple[Text, bool]]:
         elif kind is tuple:
             todo.extend((item, False) for item in reversed(node) if type(item) not in _PLAIN)
         else:
-            is_place = kind in _STEPS or (kind is Assign and _is_template_path(node, template_key))
+            is_place = kind in _STEPS or (kind is Assign and _is_template_path(node, decl_kind))
             for name in reversed(kind.record_fields):
                 value = getattr(node, name)
                 if type(value) not in _PLAIN:

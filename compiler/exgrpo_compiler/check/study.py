@@ -6,6 +6,8 @@ from exgrpo_compiler.ast import Decl, DropStmt, GroupBlock, ListExpr, Name, Numb
 from exgrpo_compiler.check.constants import read_constant
 from exgrpo_compiler.check.context import Context, find_name
 from exgrpo_compiler.check.forms import report_double, sort_statements
+from exgrpo_compiler.diagnostics import Diagnostic
+from exgrpo_compiler.problems import list_names, suggest_fix
 from exgrpo_compiler.program import Key
 from exgrpo_compiler.targets import find_targets, list_paths, list_stages, may_be_lost
 
@@ -85,14 +87,28 @@ def _check_variant(context: Context, base: Key, variant: GroupBlock) -> None:
 
 def _report_unknown_path(context: Context, base: Key, path: tuple[Name, ...]) -> None:
     whole = ".".join(part.text for part in path)
-    context.problems.unknown(
-        "unknown-path",
-        path[0].span.to(path[-1].span),
-        f"`{whole}` names nothing that a variant of `{base.name}` could change.",
-        whole,
-        list_paths(context.written, base.module, base),
-        "there is",
+    known = list_paths(context.written, base.module, base)
+    span = path[0].span.to(path[-1].span)
+    fix = suggest_fix(span, whole, known)
+    closest = fix.edits[0].text if fix is not None else None
+    context.problems.add(
+        Diagnostic(
+            "unknown-path",
+            "error",
+            f"`{whole}` names nothing that a variant of `{base.name}` could change.",
+            span,
+            hint=f"did you mean `{closest}`?" if closest is not None else list_names(known, "there is"),
+            fix=fix,
+            missed=_find_missed(whole, closest),
+        )
     )
+
+
+def _find_missed(whole: str, closest: str | None) -> tuple[str, str | None]:
+    """The one part of a path that is another but for a slip; the path where it is not one part."""
+    pairs = list(zip(whole.split("."), (closest or "").split("."), strict=False))
+    different = [pair for pair in pairs if pair[0] != pair[1]]
+    return different[0] if closest is not None and len(different) == 1 else (whole, closest)
 
 
 def _check_drop(context: Context, base: Key, statement: DropStmt) -> None:

@@ -6,7 +6,7 @@ term `clarity` asks answers about the first and the second turn inside `for`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from exgrpo_artifact.values import Failed, Value
@@ -15,6 +15,7 @@ from exgrpo_compiler.builtins import Setting
 from exgrpo_compiler.check.constants import Constant, read_constant, read_number
 from exgrpo_compiler.check.context import Context
 from exgrpo_compiler.checked_tests import CheckedRollout
+from exgrpo_compiler.diagnostics import find_closest
 from exgrpo_compiler.ir import CheckedDataset, CheckedDialogue, CheckedReward, CheckedRubric, Typed
 from exgrpo_compiler.source import Span
 from exgrpo_compiler.value_types import Type, name_type
@@ -110,7 +111,8 @@ class _Reader:
                 hint='as full { final: "…" }',
             )
             return None
-        if expr.tag.name not in self.dialogue.scenarios:
+        is_unknown = expr.tag.name not in self.dialogue.scenarios
+        if is_unknown and not self._may_be_lost(expr.tag.name, self.dialogue.scenarios):
             problems.unknown(
                 "unknown-scenario",
                 expr.tag.span,
@@ -131,6 +133,10 @@ class _Reader:
             return None
         num_turns = sum(len(text) if isinstance(text, tuple) else text is not None for text in turns.values())
         return CheckedRollout(expr.tag.name, turns, tokens, num_turns, judgements, expr.span)
+
+    def _may_be_lost(self, name: str, known: Collection[str]) -> bool:
+        """Whether a name may stand in a part of the dialogue that is broken, which was reported."""
+        return self.dialogue.is_open and find_closest(name, known) is None
 
     def _read_turns(self, scenario: str, entries: Mapping[str, Entry]) -> dict[str, Any]:
         turns: dict[str, Any] = {}
@@ -208,7 +214,7 @@ class _Reader:
         turns = [exchange.name for exchange in self.dialogue.exchanges]
         terms = {name for reward in self.rewards for name in reward.terms}
         for name, entry in entries.items():
-            if name in (*turns, "tokens", *self.judges):
+            if name in (*turns, "tokens", *self.judges) or self._may_be_lost(name, turns):
                 continue
             if name in terms:
                 self.context.problems.error(

@@ -102,7 +102,9 @@ def _build_reward(
 
 
 def _needs_broken(reward: CheckedReward, checked: CheckedProgram) -> bool:
-    """Whether a rubric or a model that a term asks is wrong: what it would give is not known, so nothing is proved."""
+    """Whether something that a term asks is wrong: what it would give is not known, so nothing is proved."""
+    if not checked.broken.isdisjoint((reward.dialogue, reward.dataset)):
+        return True
     waiting = list(reward.terms.values())
     while waiting:
         tree = waiting.pop()

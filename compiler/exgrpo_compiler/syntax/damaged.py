@@ -13,7 +13,7 @@ from typing import NamedTuple, cast
 
 from exgrpo_artifact.record import replace
 from exgrpo_compiler.ast import Decl, Use
-from exgrpo_compiler.diagnostics import Diagnostic, has_errors
+from exgrpo_compiler.diagnostics import Diagnostic, Label, has_errors
 from exgrpo_compiler.source import Source, Span
 from exgrpo_compiler.syntax.brackets import find_line_leads, split_declarations
 from exgrpo_compiler.syntax.build_ast import Header, TreeBuilder
@@ -104,6 +104,11 @@ class _Parser:
     def _explain(self, mended: Mended, errors: Sequence[Diagnostic], piece: _Piece) -> _Piece:
         """One report for the one mistake that there was: the nearest to it."""
         error = min(errors, key=lambda problem: abs(problem.span.start - mended.place))
+        if error.id == "unopened-brace" and mended.opener:
+            place = Label(
+                Span(self.source, mended.place, mended.place), f"a `{mended.opener}` may be missing here"
+            )
+            error = replace(error, labels=(*error.labels, place))
         items = [self._mark_damage(item, [error]) for item in mended.items]
         used = mended.used_docs | piece.used_docs
         return _Piece(items, (error, *mended.warnings), used, piece.lost_names)

@@ -208,6 +208,9 @@ def _describe_inner(
         return f"`{shown}` is not an operator.", hint, token, last
     if previous is None:
         return None
+    if token.type == "COLON" and previous.type in ("ELSE", "IF"):
+        hint = "a value depends on a condition as in `total = a if condition else b`"
+        return f"No `:` follows `{previous}`.", hint, token, token
     is_tight = previous.end == token.start
     if token.type in STRINGS and is_tight and previous.text in ("f", "r", "b"):
         message = "A string has no prefix."

@@ -13,7 +13,7 @@ from exgrpo_compiler.ast import Comment
 from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix
 from exgrpo_compiler.source import Source, Span
 from exgrpo_compiler.syntax.lex import Scanned, scan_damaged_text
-from exgrpo_compiler.syntax.terminals import BROKEN, STRINGS
+from exgrpo_compiler.syntax.terminals import BROKEN, PUNCTUATION, STRINGS
 from exgrpo_compiler.syntax.tree import Token
 from exgrpo_compiler.units import UNITS
 
@@ -219,6 +219,11 @@ def make_token(terminal: str, text: str, previous: Token) -> Token:
     return Token(terminal, text, end, end, line, column, line)
 
 
+def replace_token(token: Token, terminal: str) -> Token:
+    """A token as another terminal, with that terminal's text where it is a sign or a word."""
+    return _retype(token, terminal, PUNCTUATION.get(terminal, terminal.lower()))
+
+
 def is_first_on_line(tokens: Sequence[Token], index: int) -> bool:
     """Whether no token stands before this one on its line."""
     return index == 0 or tokens[index - 1].end_line != tokens[index].line
@@ -354,9 +359,18 @@ def _mend_unclosed(source: Source, token: Token) -> tuple[Diagnostic, Token]:
         if kind == "BLOCK_STRING"
         else "This string is not closed on its line.",
         Span(source, start, start + len(quote)) if kind == "BLOCK_STRING" else get_span(source, token),
-        hint=None if kind != "STRING" else 'text over several lines stands between `"""` and `"""`',
+        hint=None if kind != "STRING" else _suggest_quotes(token),
     )
     return problem, _retype(token, kind)
+
+
+def _suggest_quotes(token: Token) -> str:
+    several = 'text over several lines stands between `"""` and `"""`'
+    return (
+        several
+        if len(token.text) > 1
+        else f"if it ends a text, the quote before that text is missing; {several}"
+    )
 
 
 def _build_word_fix(span: Span, word: str) -> Fix:
