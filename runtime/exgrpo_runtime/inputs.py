@@ -43,13 +43,31 @@ _TRANSPORT = (
 """Settings of a model that say how it is reached and what may be done with its answers, not what it answers."""
 
 
-def hash_data_inputs(manifest: Manifest, limit: int | None) -> str:
-    """Inputs of the data stage: sources, mappings, the bytes of local files, the limit."""
+def hash_data_inputs(
+    manifest: Manifest, limit: int | None, files: Mapping[str, Mapping[str, str]] | None = None
+) -> str:
+    """Inputs of the data stage: sources, mappings, the bytes of local files, the limit.
+
+    Args:
+        manifest: the task.
+        limit: at most so many source rows of every split.
+        files: as `hash_files` gives them, where they are known already.
+    """
+    known = hash_files(manifest) if files is None else files
     datasets = {
-        name: {"dataset": _describe_dataset(dataset), "files": _hash_files(dataset)}
+        name: {"dataset": _describe_dataset(dataset), "files": known[name]}
         for name, dataset in manifest.datasets.items()
     }
     return hash_value({"format": STAGE_FORMAT, "datasets": datasets, "limit": limit})
+
+
+def hash_files(manifest: Manifest) -> dict[str, dict[str, str]]:
+    """Dataset -> path -> sha256 of each local file that its source reads.
+
+    Raises:
+        SourceError: one cannot be read.
+    """
+    return {name: _hash_files(dataset) for name, dataset in manifest.datasets.items()}
 
 
 def hash_stage_inputs(

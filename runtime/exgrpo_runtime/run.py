@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from exgrpo_artifact.errors import ExgrpoError
-from exgrpo_artifact.manifest import GrpoStage, ProbeStage, SftStage, Stage
+from exgrpo_artifact.manifest import GrpoStage, Manifest, ProbeStage, SftStage, Stage
 from exgrpo_artifact.storage import Artifact, read_artifact
 from exgrpo_runtime.context import Context, Progress
 from exgrpo_runtime.data.disk_rows import RowsBySplit
 from exgrpo_runtime.data.shards import Shard, take_shard
 from exgrpo_runtime.data.stage import DATA, run_data_stage
-from exgrpo_runtime.inputs import hash_data_inputs, hash_stage_inputs
+from exgrpo_runtime.inputs import hash_data_inputs, hash_files, hash_stage_inputs
+from exgrpo_runtime.probing.dataset_card import Origin, write_card
+from exgrpo_runtime.probing.dataset_folder import FOLDER, write_data_files
 from exgrpo_runtime.results import (
     EXIT_PARTIAL,
     RunResult,
@@ -25,7 +28,7 @@ from exgrpo_runtime.results import (
     describe_run,
     write_result,
 )
-from exgrpo_runtime.run_dir import RunDir, disk_boundary, read_json, write_json
+from exgrpo_runtime.run_dir import RunDir, disk_boundary, read_json, write_json, write_text
 from exgrpo_runtime.stages import (
     call_stage,
     choose_stages,
@@ -49,6 +52,8 @@ class _State:
     probes: dict[str, str] = field(default_factory=dict)
     trained: list[str] = field(default_factory=list)
     student_dir: Path | None = None
+    files: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Dataset -> path -> sha256 of the local files that its source reads."""
 
 
 def run_artifact(
@@ -165,7 +170,8 @@ def _run_stages(
     allow_partial: bool,
 ) -> None:
     manifest = artifact.manifest
-    data_inputs = hash_data_inputs(manifest, limit)
+    state.files = hash_files(manifest)
+    data_inputs = hash_data_inputs(manifest, limit, state.files)
     rows, result = run_data_stage(artifact, run_dir, data_inputs, limit, progress)
     state.results.append(result)
     announce(result)
@@ -195,6 +201,8 @@ def _run_stages(
             else:
                 status = "reused"
             path = run_dir.get_stage_dir(index, stage.name)
+            if isinstance(stage, ProbeStage):
+                _keep_card(artifact.manifest, stage, run_dir, state, done["summary"], path)
             result = StageResult(stage.name, stage.kind, status, done["seconds"], done["summary"], path)
             _record_stage(state, stage, inputs, result)
             announce(result)
@@ -236,8 +244,28 @@ def _run_stage(
             student_dir=state.student_dir,
         )
         summary = call_stage(stage, context)
+        if isinstance(stage, ProbeStage):
+            summary = {**summary, "dataset": write_data_files(stage, context)}
         seconds = time.monotonic() - started
         write_json(work / "done.json", describe_done(stage.name, stage.kind, inputs, seconds, summary))
+
+
+def _keep_card(
+    manifest: Manifest,
+    stage: ProbeStage,
+    run_dir: RunDir,
+    state: _State,
+    summary: Mapping[str, Any],
+    path: Path,
+) -> None:
+    """Writes the card of a probe stage's dataset, also of one that is reused: a licence may have been declared since."""
+    dataset = manifest.probes[stage.probes].dataset
+    origin = Origin(
+        run=read_json(run_dir.path / "run.json") or {},
+        data=state.results[0].summary["datasets"][dataset],
+        files=state.files[dataset],
+    )
+    write_text(path / FOLDER / "README.md", write_card(manifest, stage, summary, origin))
 
 
 def _keep_artifact(artifact_dir: Path, run_dir: RunDir) -> None:

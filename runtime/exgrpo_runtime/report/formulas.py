@@ -1,11 +1,11 @@
-"""Reward graphs written out as a reader would: `0.5 if p_full > p_part else 0`."""
+"""Graphs of rewards and conditions written out as a reader would: `0.5 if p_full > p_part else 0`."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 
-from exgrpo_artifact.graph import Node, RewardGraph
+from exgrpo_artifact.graph import Graph, Node, RewardGraph
 
 _INFIX = {
     "add": "+",
@@ -35,6 +35,12 @@ def describe_terms(reward: RewardGraph) -> dict[str, str]:
         for name in reward.terms
         if name in nodes
     }
+
+
+def write_formula(graph: Graph) -> str:
+    """The graph's value as one formula."""
+    nodes = {node.id: node for node in graph.nodes}
+    return _write_node(nodes[graph.result], nodes, frozenset())
 
 
 def _bind(op: str) -> int:
