@@ -61,6 +61,16 @@ def test_declarations_of_the_language_page_are_a_spec() -> None:
     assert found == [], render_human(found, color=False)
 
 
+def test_every_teacher_of_the_teachers_page_fits_its_spec() -> None:
+    spec, *models = find_blocks(ROOT / "docs" / "teachers.md", "exg")
+    assert check_text(spec) == ()
+    declared = next(line for line in spec.splitlines() if line.startswith("model tutor"))
+    assert len(models) >= 6
+    for model in models:
+        found = check_text(spec.replace(declared, model))
+        assert found == (), model + render_human(found, color=False)
+
+
 @pytest.mark.parametrize("stage", [GrpoStage, SftStage])
 def test_options_that_the_method_page_names_exist(stage: type) -> None:
     text = (ROOT / "docs" / "method.md").read_text("utf-8")
