@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +17,15 @@ from exgrpo_artifact.record import replace
 from exgrpo_artifact.storage import Artifact
 from exgrpo_runtime.planning.bills import make_bill
 from exgrpo_runtime.planning.calls import Calls, count_calls, expect_reply
-from exgrpo_runtime.planning.held import HeldReplies, ModelPast, ReplyLengths
+from exgrpo_runtime.planning.held import Held, HeldReplies, ModelPast, ReplyLengths
 from exgrpo_runtime.planning.plan import Plan, build_plan
 from exgrpo_runtime.planning.prices import Priced, find_price, read_prices
 from exgrpo_runtime.planning.ranges import NOTHING, Range, add_up, exactly
 from exgrpo_runtime.probing.questions import build_questions
 from exgrpo_runtime.records import Row
+from exgrpo_runtime.teachers.budget import Budget
 from exgrpo_runtime.teachers.store import ReplyStore
-from exgrpo_runtime.teachers.teacher import Reply
+from exgrpo_runtime.teachers.teacher import Reply, Request
 from exgrpo_runtime.templates import TemplateSet
 from tests.runtime.factory import make_artifact, make_evaluate, make_grpo, make_rows, make_sft
 
@@ -179,6 +182,42 @@ def test_a_plan_makes_no_store_and_changes_none(tmp_path: Path) -> None:
     before = (tmp_path / "replies.sqlite").read_bytes()
     plan_rows(make_artifact(), make_rows(2), store=tmp_path / "replies.sqlite")
     assert (tmp_path / "replies.sqlite").read_bytes() == before
+
+
+def test_what_is_spent_is_what_a_run_counts_as_spent(tmp_path: Path) -> None:
+    models = [TUTOR, replace(TUTOR, name="unpriced", id="other", price=None)]
+    replies = [
+        Reply("a" * 30, prompt_tokens=100, completion_tokens=20),
+        Reply("b" * 30),
+        Reply(None, error="cut off", prompt_tokens=1000, completion_tokens=100),
+    ]
+    with ReplyStore(tmp_path / "replies.sqlite") as store:
+        for model in models:
+            for number, reply in enumerate(replies):
+                store.put(Request(model, ({"role": "user", "content": f"Question {number}?"},)), reply)
+        counted = {
+            name: Budget(TUTOR, store.sum_usage(name)).spent_usd for name in ("tutor", "unpriced", "none")
+        }
+    held = HeldReplies(tmp_path / "replies.sqlite")
+    for name, spent in counted.items():
+        bill = make_bill(TUTOR, [], PRICED, held.describe_model(name))
+        assert bill.spent_usd == pytest.approx(spent)
+    assert counted["tutor"] > 0.002  # the failure alone
+
+
+def test_replies_of_an_older_store_are_found(tmp_path: Path) -> None:
+    request = Request(TUTOR, ({"role": "user", "content": "Why?"},))
+    with closing(sqlite3.connect(tmp_path / "old.sqlite")) as connection, connection:
+        connection.execute(
+            "create table replies (key text primary key, model text not null, model_id text, text text not null, "
+            "prompt_tokens integer, completion_tokens integer, created real not null)"
+        )
+        connection.execute(
+            "insert into replies values (?, 'tutor', 'm', 'Because.', 3, 2, 0)", (request.old_key,)
+        )
+    held = HeldReplies(tmp_path / "old.sqlite")
+    assert held.find([request]) == {request.key: Held(3, 2)}
+    assert held.describe_model("tutor") == ModelPast(1, None, 0, 3, 2)
 
 
 def test_a_file_that_is_no_store_is_told(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from exgrpo_artifact.errors import DiskError
+from exgrpo_runtime.teachers.store import BYTES_PER_TOKEN
+from exgrpo_runtime.teachers.teacher import Request
 
 
 class Held(NamedTuple):
@@ -48,7 +50,7 @@ class ModelPast(NamedTuple):
     """Of the replies whose cost was known when they arrived."""
     uncosted_prompt_tokens: int = 0
     uncosted_completion_tokens: int = 0
-    """Of the others."""
+    """Of the others, estimated where the endpoint did not count: as a run's budget counts them (`ReplyStore.sum_usage`)."""
 
 
 class HeldReplies:
@@ -60,54 +62,73 @@ class HeldReplies:
 
     def __init__(self, path: Path | None) -> None:
         self.path = path if path is not None and path.is_file() else None
-        self._columns = frozenset(self._read_columns())
+        self._columns = self._read_columns("replies")
+        if self.path is not None and not self._columns:
+            raise DiskError(f"{self.path} is no reply store. Name the replies.sqlite of a run.")
+        self._has_failures = "cost_usd" in self._read_columns("failures")
+        # Rows of the first layout have no format, and the keys of that time.
+        is_old = "1" if "format" not in self._columns else "format = 1"
+        self._has_old_keys = bool(self._query(f"select 1 from replies where {is_old} limit 1"))
 
-    def find(self, keys: Sequence[str]) -> dict[str, Held]:
-        """Key -> figures of the requests of these keys whose replies are stored."""
+    def find(self, requests: Sequence[Request]) -> dict[str, Held]:
+        """Key -> figures, for those of the requests whose replies are stored, under the key of an older format too."""
+        found = self._find_keys([request.key for request in requests])
+        if self._has_old_keys:
+            old = {request.old_key: request.key for request in requests if request.key not in found}
+            found.update({old[key]: one for key, one in self._find_keys(list(old)).items()})
+        return found
+
+    def describe_model(self, name: str) -> ModelPast:
+        """What the replies of a model of this name came to, with its failures that cost something."""
+        latency, cost, request = (
+            column if column in self._columns else "null" for column in ("latency_s", "cost_usd", "request")
+        )
+        prompt = f"coalesce(prompt_tokens, length(cast({request} as blob)) / {BYTES_PER_TOKEN}, 0)"
+        completion = f"coalesce(completion_tokens, length(cast(text as blob)) / {BYTES_PER_TOKEN})"
+        rows = self._query(
+            f"""
+            select count(*), avg({latency}), coalesce(sum({cost}), 0),
+              coalesce(sum(case when {cost} is null then {prompt} end), 0),
+              coalesce(sum(case when {cost} is null then {completion} end), 0)
+            from replies where model = ?""",
+            (name,),
+        )
+        past = ModelPast(*rows[0]) if rows else ModelPast()
+        if not self._has_failures:
+            return past
+        ((failed,),) = self._query("select coalesce(sum(cost_usd), 0) from failures where model = ?", (name,))
+        return past._replace(cost_usd=past.cost_usd + failed)
+
+    def _find_keys(self, keys: Sequence[str]) -> dict[str, Held]:
         statement = (
             "select key, prompt_tokens, completion_tokens from replies "
             "where key in (select value from json_each(?))"
         )
-        rows = self._query(statement, (json.dumps(list(keys)),)) if self.path and keys else []
+        rows = self._query(statement, (json.dumps(list(keys)),)) if keys else []
         return {key: Held(prompt, completion) for key, prompt, completion in rows}
 
-    def describe_model(self, name: str) -> ModelPast:
-        """What the replies of a model of this name came to."""
-        if self.path is None:
-            return ModelPast()
-        latency = "avg(latency_s)" if "latency_s" in self._columns else "null"
-        cost = "cost_usd" if "cost_usd" in self._columns else "null"
-        statement = f"""
-            select count(*), {latency}, coalesce(sum({cost}), 0),
-              coalesce(sum(case when {cost} is null then prompt_tokens end), 0),
-              coalesce(sum(case when {cost} is null then completion_tokens end), 0)
-            from replies where model = ?"""
-        ((replies, mean, usd, prompt, completion),) = self._query(statement, (name,))
-        return ModelPast(replies, mean, usd, prompt, completion)
+    def _read_columns(self, table: str) -> frozenset[str]:
+        return frozenset(str(row[1]) for row in self._query(f"pragma table_info({table})"))
 
-    def _read_columns(self) -> Iterable[str]:
+    def _query(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """The rows; none where there is no store."""
         if self.path is None:
-            return ()
-        found = [str(row[1]) for row in self._query("pragma table_info(replies)", ())]
-        if not found:
-            raise DiskError(f"{self.path} is no reply store. Name the replies.sqlite of a run.")
-        return found
-
-    def _query(self, statement: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
+            return []
         try:
-            with closing(self._open()) as connection:
+            with closing(_open(self.path)) as connection:
                 return connection.execute(statement, values).fetchall()
         except sqlite3.DatabaseError as error:
             raise DiskError(f"{self.path} cannot be read: {error}.") from error
 
-    def _open(self) -> sqlite3.Connection:
-        # A store in write-ahead mode cannot be opened read-only where its directory cannot be written and nobody has it open;
-        # then nobody changes it either, and it may be read as a plain file.
-        place = quote(str(Path(str(self.path)).resolve()))
-        connection = sqlite3.connect(f"file:{place}?mode=ro", uri=True, timeout=30)
-        try:
-            connection.execute("pragma schema_version").fetchone()
-        except sqlite3.OperationalError:
-            connection.close()
-            connection = sqlite3.connect(f"file:{place}?immutable=1", uri=True)
-        return connection
+
+def _open(path: Path) -> sqlite3.Connection:
+    # A store in write-ahead mode cannot be opened read-only where its directory cannot be written and nobody has it open;
+    # then nobody changes it either, and it may be read as a plain file.
+    place = quote(str(path.resolve()))
+    connection = sqlite3.connect(f"file:{place}?mode=ro", uri=True, timeout=30)
+    try:
+        connection.execute("pragma schema_version").fetchone()
+    except sqlite3.OperationalError:
+        connection.close()
+        connection = sqlite3.connect(f"file:{place}?immutable=1", uri=True)
+    return connection

@@ -27,7 +27,7 @@ from exgrpo_runtime.planning.ranges import NOTHING, Range, add_up, exactly
 from exgrpo_runtime.planning.tokens import Counters
 from exgrpo_runtime.probing.questions import build_questions
 from exgrpo_runtime.records import Row
-from exgrpo_runtime.teachers.teacher import Message
+from exgrpo_runtime.teachers.teacher import Message, Request
 from exgrpo_runtime.templates import TemplateSet
 
 PROBES, REPAIRS = "probes", "repairs"
@@ -128,20 +128,19 @@ def _read_questions(
 ) -> _Questions:
     asked = _Questions()
     step = max(1, -(-len(rows) // SAMPLED_ROWS))
-    block: dict[str, int] = {}
+    block: dict[str, Request] = {}
     last = None
     for at, row in enumerate(rows):
         for question in build_questions(artifact, templates, stage, [row]):
             request = question.request
-            size = sum(len(message["content"].encode("utf-8", "replace")) for message in request.messages)
             asked.num_asked += 1
             asked.probes += len(question.rules)
             asked.rows += row.uid != last
             last = row.uid
             if at % step == 0:
                 asked.sampled.append(request.messages)
-                asked.sampled_size += size
-            block[request.key] = size
+                asked.sampled_size += _measure_size(request)
+            block[request.key] = request
         if len(block) >= BLOCK:
             _sum_up(asked, block, held)
             block = {}
@@ -149,17 +148,21 @@ def _read_questions(
     return asked
 
 
-def _sum_up(asked: _Questions, block: Mapping[str, int], held: HeldReplies) -> None:
-    fresh = {key: size for key, size in block.items() if int(key[:16], 16) not in asked.seen}
+def _sum_up(asked: _Questions, block: Mapping[str, Request], held: HeldReplies) -> None:
+    fresh = {key: request for key, request in block.items() if int(key[:16], 16) not in asked.seen}
     asked.seen.update(int(key[:16], 16) for key in fresh)
-    stored = held.find(list(fresh))
+    stored = held.find(list(fresh.values()))
     asked.num_held += len(stored)
-    asked.left_size += sum(size for key, size in fresh.items() if key not in stored)
+    asked.left_size += sum(_measure_size(request) for key, request in fresh.items() if key not in stored)
     for key, one in stored.items():
         asked.lengths.add(one.completion_tokens)
         if one.prompt_tokens:
             asked.counted_tokens += one.prompt_tokens
-            asked.counted_size += fresh[key]
+            asked.counted_size += _measure_size(fresh[key])
+
+
+def _measure_size(request: Request) -> int:
+    return sum(len(message["content"].encode("utf-8", "replace")) for message in request.messages)
 
 
 def _measure_prompt(asked: _Questions, teacher: Model, counters: Counters) -> tuple[Range, str]:
