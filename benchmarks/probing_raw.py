@@ -1,6 +1,6 @@
 """The least that asking can cost: httpx, asyncio, so many workers, one JSON line per reply. What `probing.py` compares with.
 
-    python benchmarks/probing_raw.py URL PROMPTS OUT CONCURRENCY
+python benchmarks/probing_raw.py URL PROMPTS OUT CONCURRENCY
 """
 
 from __future__ import annotations

@@ -279,6 +279,12 @@ def _describe_plan() -> Schema:
 # --- runs ---------------------------------------------------------------------------------------------------
 
 
+def _describe_store() -> Schema:
+    counts = ("replies", "prompt_tokens", "completion_tokens", "uncounted", "uncosted", "failures")
+    model = {"model": _TEXT, **dict.fromkeys(counts, _COUNT), "cost_usd": _MAYBE_NUMBER}
+    return _object({"store": _TEXT, "models": _list(_object(model))})
+
+
 def _describe_run() -> Schema:
     known = {
         "task": _TEXT,
@@ -377,6 +383,7 @@ SCHEMAS: Final[Mapping[str, Entry]] = {
     "graph": Entry("`graph --format json`.", _describe_graph),
     "stress": Entry("`stress --format json`.", _describe_stress),
     "plan": Entry("`plan --format json`; null is unknown.", _describe_plan),
+    "store": Entry("`store info --format json`.", _describe_store),
     "run": Entry("run.json of a run directory.", _describe_run),
     "result": Entry("result.json of a run directory.", _describe_result),
     "metrics": Entry("A line of metrics.jsonl of a run directory.", _describe_metrics),

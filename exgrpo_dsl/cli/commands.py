@@ -23,6 +23,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "schema": "exgrpo_dsl.cli.schema:schema",
     "plan": "exgrpo_dsl.cli.plan:plan",
     "run": "exgrpo_dsl.cli.run:run",
+    "store": "exgrpo_dsl.cli.store:store",
     "report": "exgrpo_dsl.cli.report:report",
     "explain": "exgrpo_dsl.cli.explain:explain",
     "doctor": "exgrpo_dsl.cli.doctor:doctor",

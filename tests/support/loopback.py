@@ -119,9 +119,7 @@ def serve_loopback(
     if rate is not None:
         command += ["--rate", str(rate), "--burst", str(burst)]
     command += [] if tells_when else ["--silent"]
-    process = subprocess.Popen(
-        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdin is not None
     assert process.stdout is not None
     try:
@@ -142,7 +140,8 @@ async def _main() -> None:
     bucket = Bucket(given.rate, given.burst) if given.rate else None
     server = Server(given.latency, bucket, not given.silent)
     listener = await asyncio.start_server(server.serve, "127.0.0.1", 0, backlog=1024)
-    print(listener.sockets[0].getsockname()[1], flush=True)
+    sys.stdout.write(f"{listener.sockets[0].getsockname()[1]}\n")
+    sys.stdout.flush()
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.read)
 
 
