@@ -42,6 +42,10 @@ class DiskError(ExgrpoError, OSError):
     """The run directory cannot be written: full, read-only, or held by another process. Fatal; resumable."""
 
 
+class HubError(ExgrpoError, OSError):
+    """The Hugging Face hub did not take what was to be pushed. Nothing of the run is lost."""
+
+
 class MissingDependencyError(ExgrpoError, ImportError):
     """An optional extra is needed and not installed. The text names the command that installs it."""
 

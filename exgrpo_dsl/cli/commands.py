@@ -25,6 +25,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "run": "exgrpo_dsl.cli.run:run",
     "store": "exgrpo_dsl.cli.store:store",
     "report": "exgrpo_dsl.cli.report:report",
+    "push": "exgrpo_dsl.cli.push:push",
     "explain": "exgrpo_dsl.cli.explain:explain",
     "doctor": "exgrpo_dsl.cli.doctor:doctor",
 }

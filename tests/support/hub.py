@@ -30,7 +30,7 @@ class Hub:
     created: list[dict[str, Any]] = field(default_factory=list)
     """Bodies of requests to create a repository."""
     files: dict[str, bytes] = field(default_factory=dict)
-    """What was committed, by path."""
+    """What was committed, by path, and is still there."""
 
     def build_environment(self, home: Path) -> dict[str, str]:
         """Variables that turn the libraries to this hub, with caches below `home`."""
@@ -87,6 +87,12 @@ class _Handler(BaseHTTPRequestHandler):
                 start = f"/datasets/{name}/resolve/{known}/"
                 if path.startswith(start) and (folder / path.removeprefix(start)).is_file():
                     return self._send_file((folder / path.removeprefix(start)).read_bytes(), commit)
+        for created in self.hub.created:
+            if path == f"/api/datasets/{created['organization']}/{created['name']}/tree/main":
+                held = [(one, len(body)) for one, body in sorted(self.hub.files.items())]
+                return self._send_json(
+                    [{"type": "file", "path": one, "size": size, "oid": "0" * 40} for one, size in held]
+                )
         return self._send_json({"error": "not here"}, 404, {"X-Error-Code": "EntryNotFound"})
 
     do_HEAD = do_GET
@@ -104,7 +110,10 @@ class _Handler(BaseHTTPRequestHandler):
         if path == "/api/validate-yaml":
             return self._send_json({"errors": [], "warnings": []})
         if "/preupload/" in path:
-            files = [{"path": one["path"], "uploadMode": "regular"} for one in json.loads(body)["files"]]
+            files = [
+                {"path": one["path"], "uploadMode": "regular", "shouldIgnore": False}
+                for one in json.loads(body)["files"]
+            ]
             return self._send_json({"files": files})
         if "/commit/" in path:
             return self._take_commit(body)
@@ -121,6 +130,8 @@ class _Handler(BaseHTTPRequestHandler):
             entry = json.loads(line)
             if entry["key"] == "file":
                 self.hub.files[entry["value"]["path"]] = base64.b64decode(entry["value"]["content"])
+            elif entry["key"] == "deletedFile":
+                del self.hub.files[entry["value"]["path"]]
         commit = make_commit("pushed")
         url = f"{self.hub.url}/datasets/org/name/commit/{commit}"
         self._send_json({"commitUrl": url, "commitOid": commit, "success": True})

@@ -3,7 +3,7 @@
     dataset/
       README.md                what it is and how it was made; its header names files and types
       data/SPLIT.jsonl         a kept probe a line, with the row that it is about
-      rejections/SPLIT.jsonl   what was left out, each with its reason
+      rejections/SPLIT.jsonl   what was left out, each with its reason; not there where nothing was
 
 JSON Lines and not parquet: the header gives the columns their types just as well, and pyarrow would cost a run that only asks a
 teacher a third of its memory.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
@@ -54,6 +55,8 @@ def write_data_files(stage: ProbeStage, context: Context) -> dict[str, Any]:
         as_text |= found
         num_probes, found = _write_probes(kept, stage, context, columns, as_text)
     num_rejections = _write_lines(left_out, map(_drop_stage, _read_lines(context.work / "rejections.jsonl")))
+    if not num_rejections:
+        shutil.rmtree(left_out.parent)
     num_replies, digest = hash_replies(context.store.path)
     return {
         "probes": num_probes,
