@@ -104,3 +104,29 @@ def test_a_shard_without_a_row_is_told(tmp_path: Path) -> None:
         result = run_exgrpo(*UP_TO_PROBES, "--out", "out", "--shard", "3/3", cwd=tmp_path, env=server.env)
     assert result.returncode == 4, result.stderr
     assert "shard 3/3 has no row: split `train` of dataset `sums` has 2. Take fewer shards." in result.stderr
+
+
+def test_merged_stores_of_all_shards_are_the_store_of_one_run(tmp_path: Path) -> None:
+    write_sums(tmp_path, rows=ROWS)
+    with serve_teacher(answer_sums) as server:
+        plain = run_exgrpo(*UP_TO_PROBES, "--out", "plain", cwd=tmp_path, env=server.env)
+        for number in (1, 2, 3):
+            shard = ("--out", f"out{number}", "--shard", f"{number}/3")
+            assert run_exgrpo(*UP_TO_PROBES, *shard, cwd=tmp_path, env=server.env).returncode == 0
+        stores = [f"out{number}/replies.sqlite" for number in (3, 1, 2)]
+        merged = run_exgrpo("store", "merge", "all.sqlite", *stores, cwd=tmp_path)
+        before = len(server.prompts)
+        whole = run_exgrpo(
+            *UP_TO_PROBES, "--out", "whole", "--store", "all.sqlite", cwd=tmp_path, env=server.env
+        )
+        asked = len(server.prompts) - before
+    assert (plain.returncode, merged.returncode, whole.returncode) == (0, 0, 0), merged.stderr + whole.stderr
+    assert "24 replies added to all.sqlite, which now holds 24" in merged.stdout
+    assert asked == 0
+    for name in ("probes.jsonl", "rejections.jsonl", "dataset/data/train.jsonl"):
+        one, other = (tmp_path / run / "stages/01-probe" / name for run in ("plain", "whole"))
+        assert one.read_bytes() == other.read_bytes()
+    cards = [(tmp_path / run / "stages/01-probe/dataset/README.md").read_text() for run in ("plain", "whole")]
+    assert [line for line in cards[0].splitlines() if "stored replies" in line] == [
+        line for line in cards[1].splitlines() if "stored replies" in line
+    ]
