@@ -6,8 +6,8 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_artifact.storage import MANIFEST, REWARD
 from exgrpo_compiler.diagnostics import Diagnostic
 from exgrpo_compiler.pipeline import compile_spec

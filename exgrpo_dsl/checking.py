@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from exgrpo_artifact.errors import InternalError
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_compiler.ast import SpecFile
 from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix, Label, Outcome
 from exgrpo_compiler.parse import parse_spec
@@ -105,6 +106,8 @@ class CheckSession:
         if self._cache is None:
             return
         kept = [(path, stored) for path in paths if (stored := self._cache.find(path)) is not None]
+        if not kept:
+            return
         import random  # here: most runs draw no sample
 
         for path, stored in random.sample(kept, min(count, len(kept))):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_compiler.diagnostics import Diagnostic
 from exgrpo_compiler.dump_stages import dump_artifact, dump_checked, dump_ir, dump_resolved
 from exgrpo_compiler.overrides import apply_overrides

@@ -8,8 +8,8 @@ syntax error hid: where a declaration can be read again, what else is wrong in i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_compiler.diagnostics import Diagnostic
 from exgrpo_compiler.fixes import apply_fixes, list_fixable
 from exgrpo_compiler.parse import parse_spec

@@ -6,9 +6,9 @@ import os
 import sys
 from difflib import unified_diff
 from pathlib import Path
-from typing import NamedTuple
 
 from exgrpo_artifact.errors import DiskError
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_compiler.source import Source
 from exgrpo_dsl.loading import decode_source, read_named_bytes
 

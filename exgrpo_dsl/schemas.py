@@ -6,8 +6,9 @@ An object whose keys are all known takes no other key; where names of a spec are
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_dsl.errors import UsageError
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_compiler.diagnostics import Diagnostic, has_errors
 from exgrpo_compiler.pipeline import CheckedSpec, check_spec
 from exgrpo_compiler.source import Source

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from exgrpo_artifact.errors import DataError
 from exgrpo_artifact.manifest import Dataset, Manifest
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_artifact.storage import MANIFEST
 from exgrpo_artifact.validation import validate_json
 from exgrpo_compiler.check.program import check_program

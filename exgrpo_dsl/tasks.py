@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from exgrpo_artifact.graph import RewardFile
 from exgrpo_artifact.manifest import Manifest
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_artifact.storage import MANIFEST, REWARD
 from exgrpo_artifact.validation import validate_json
 from exgrpo_compiler.diagnostics import Diagnostic

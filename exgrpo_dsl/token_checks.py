@@ -10,10 +10,11 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from exgrpo_artifact.errors import MissingDependencyError, ModelError
 from exgrpo_artifact.manifest import Dialogue, EvaluateStage, GrpoStage, Manifest, SftStage
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_artifact.storage import MANIFEST
 from exgrpo_artifact.validation import validate_json
 from exgrpo_compiler.diagnostics import Diagnostic

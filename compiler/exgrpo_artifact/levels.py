@@ -7,10 +7,11 @@ for leaves only, where nothing else tells it: whether a turn stands inside `for`
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from exgrpo_artifact.errors import ArtifactError
 from exgrpo_artifact.graph import Level, Node
+from exgrpo_artifact.named import NamedTuple
 
 ORDER: Final[Sequence[Level]] = ("turn", "rollout", "group", "const")
 """From the finest to the coarsest."""

@@ -88,6 +88,8 @@ TOKEN = re.compile(
     r"(?:[ -]?(?P<scale>(?i:thousand|million|billion|trillion))(?![A-Za-z]))?"
     r")"
 )
+MOST_BEFORE_DIGIT = 16
+"""Characters of a token before its first digit, at most: a sign, `\\dfrac {` and a sign, or letters and signs of a currency."""
 _SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 
 

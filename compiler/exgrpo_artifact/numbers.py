@@ -12,13 +12,14 @@ import math
 import re
 from collections import deque
 from fractions import Fraction
-from typing import NamedTuple
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_artifact.number_tokens import (
     CURRENCY,
     JOINER,
     MAX_DIGITS,
     MINUS,
+    MOST_BEFORE_DIGIT,
     TOKEN,
     is_fraction,
     is_one_number,
@@ -29,6 +30,7 @@ from exgrpo_artifact.number_tokens import (
 RELATIVE_TOLERANCE = Fraction(1, 10**12)
 """Of two numbers that are the same unless both are whole; it forgives the last digits of floats and nothing else."""
 
+_DIGIT = re.compile("[0-9]")
 # These are compiled when a text first needs them, which most do not.
 _MINUS_BEFORE = (
     # A minus that stands apart: after an equals sign any dash, elsewhere only the minus sign itself, and never after a number.
@@ -141,7 +143,10 @@ def simplify_number(number: Fraction) -> int | float | None:
 
 def _find_last(text: str) -> _Found | None:
     """The last number of a text in one form, with all that belongs to it."""
-    tail = deque(TOKEN.finditer(text), maxlen=2)
+    digit = _DIGIT.search(text)
+    if digit is None:
+        return None
+    tail = deque(TOKEN.finditer(text, max(0, digit.start() - MOST_BEFORE_DIGIT)), maxlen=2)
     if not tail:
         return None
     last = tail[-1]

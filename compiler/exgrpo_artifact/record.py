@@ -33,7 +33,6 @@ class RecordType(type):
     record_fields: tuple[str, ...]
     record_defaults: dict[str, Any]
     is_keyword_only: bool
-    num_made: int
 
     def __new__(
         mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], *, kw_only: bool = False
@@ -44,17 +43,15 @@ class RecordType(type):
         inherited = [base for base in bases if isinstance(base, RecordType)]
         defaults = {key: value for base in inherited for key, value in base.record_defaults.items()}
         defaults.update({key: namespace.pop(key) for key in own if key in namespace})
+        fields = tuple(dict.fromkeys([*(key for base in inherited for key in base.record_fields), *own]))
+        # All of it before the class is made: each attribute that is set afterwards has a class look itself over again.
         namespace["__slots__"] = tuple(own)
-        cls = super().__new__(mcs, name, bases, namespace)
-        cls.record_fields = tuple(
-            dict.fromkeys([*(key for base in inherited for key in base.record_fields), *own])
-        )
-        cls.record_defaults = defaults
-        cls.is_keyword_only = kw_only or any(base.is_keyword_only for base in inherited)
+        namespace["record_fields"] = fields
+        namespace["record_defaults"] = defaults
+        namespace["is_keyword_only"] = kw_only or any(base.is_keyword_only for base in inherited)
         if bases:
-            cls.__init__ = _init_rarely  # type: ignore[misc]
-            cls.num_made = 0
-        return cls
+            namespace["__init__"] = _init_rarely
+        return super().__new__(mcs, name, bases, namespace)
 
     def __init__(cls, *_: Any, **__: Any) -> None:
         pass
@@ -124,33 +121,50 @@ def _rebuild(cls: Any, values: dict[str, Any]) -> Any:
     return cls(**values)
 
 
-_RARE = 12
+RARE = 30
 """So many values of a class are made field by field; from then on an `__init__` of its own is worth writing."""
+
+
+_num_made: dict[type, int] = {}
+"""Beside the classes: an attribute of a class that changes makes the interpreter forget all it knows of the class."""
+
+
+def count_value(cls: type) -> bool:
+    """Counts one more value of a class; whether there were few so far."""
+    count = _num_made[cls] = _num_made.get(cls, 0) + 1
+    return count <= RARE
 
 
 def _init_rarely(self: Any, *args: Any, **kwargs: Any) -> None:
     """`__init__` until a class has proved to be in use. Wrong arguments are told by the one that is written."""
     cls: Any = type(self)
-    cls.num_made += 1
-    fields, defaults = cls.record_fields, cls.record_defaults
-    values = {**dict(zip(fields, args, strict=False)), **kwargs}
-    is_right = len(values) == len(args) + len(kwargs) and not (args and cls.is_keyword_only)
-    if cls.num_made > _RARE or not is_right or any(name not in fields for name in kwargs):
-        cls.__init__ = _write_init(cls)
-        cls.__init__(self, *args, **kwargs)
+    fields = cls.record_fields
+    if not count_value(cls) or (args and cls.is_keyword_only) or len(args) > len(fields):
+        _init_with_own(self, args, kwargs)
         return
-    for name in fields:
-        if name in values:
-            value = values[name]
-        elif name in defaults:
-            value = defaults[name]
+    left = len(kwargs)
+    for name, value in zip(fields, args, strict=False):
+        object.__setattr__(self, name, value)
+    for name in fields[len(args) :]:
+        if name in kwargs:
+            value = kwargs[name]
+            left -= 1
+        elif name in cls.record_defaults:
+            value = cls.record_defaults[name]
             if isinstance(value, _Factory):
                 value = value.make()
         else:
-            cls.__init__ = _write_init(cls)
-            cls.__init__(self, *args, **kwargs)
+            _init_with_own(self, args, kwargs)
             return
         object.__setattr__(self, name, value)
+    if left:
+        _init_with_own(self, args, kwargs)
+
+
+def _init_with_own(self: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    cls: Any = type(self)
+    cls.__init__ = _write_init(cls)
+    cls.__init__(self, *args, **kwargs)
 
 
 def _write_init(cls: RecordType) -> Any:

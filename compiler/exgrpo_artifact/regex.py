@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from functools import lru_cache
 from itertools import accumulate
 from operator import getitem
-from typing import Any, NamedTuple
+from typing import Any
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_artifact.regex_alphabet import END, START, Alphabet
 from exgrpo_artifact.regex_program import MATCH, Leads, Place, Program
 from exgrpo_artifact.regex_syntax import has_anchor, parse_regex

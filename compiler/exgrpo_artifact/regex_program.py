@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 import warnings
-from typing import NamedTuple
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_artifact.regex_syntax import Anchor, Choice, Group, Leaf, Pattern, Repeat, Sequence, Tree
 
 MATCH = -1

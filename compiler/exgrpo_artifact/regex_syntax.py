@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 import warnings
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
+
+from exgrpo_artifact.named import NamedTuple
 
 MAX_PATTERN = 1000
 """Characters of a pattern."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from exgrpo_artifact.canonical import hash_text, hash_value, to_plain
 from exgrpo_artifact.errors import ArtifactError
 from exgrpo_artifact.graph import RewardFile, RewardGraph
 from exgrpo_artifact.manifest import FORMAT, Manifest
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_artifact.validation import MalformedError, validate_json
 
 MANIFEST = "manifest.json"

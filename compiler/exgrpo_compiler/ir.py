@@ -8,10 +8,11 @@ Names, file paths and node ids of the artifact are not chosen yet. Contract mode
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
 from exgrpo_artifact.graph import Level, OnFailure
 from exgrpo_artifact.manifest import AnswerSpec, Model, Source, Split
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_artifact.record import Record
 from exgrpo_compiler.checked_tests import CheckedTest
 from exgrpo_compiler.program import Key

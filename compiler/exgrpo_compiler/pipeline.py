@@ -6,8 +6,8 @@ What only some calls need (overrides, emission) is imported when it is needed: a
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_compiler.ast import SpecFile
 from exgrpo_compiler.check.program import check_program
 from exgrpo_compiler.check.secrets import check_secrets

@@ -7,8 +7,8 @@ Modules are keyed by the name of their source, declarations by module and name. 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_artifact.record import Record, replace
 from exgrpo_compiler.ast import Decl, SpecFile
 from exgrpo_compiler.source import Source, Span

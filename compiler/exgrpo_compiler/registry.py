@@ -19,8 +19,9 @@ from __future__ import annotations
 import re
 from functools import cache
 from pathlib import PurePath
-from typing import Final, NamedTuple
+from typing import Final
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_compiler.diagnostics import Severity, find_closest
 
 DOCS: Final = "https://github.com/exgrpo/exgrpo/blob/main/docs/diagnostics"

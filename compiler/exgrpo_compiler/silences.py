@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_compiler.ast import Block, Comment, Configured, SpecFile, Stmt
 from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix, Label, has_errors
 from exgrpo_compiler.lint import LINTS

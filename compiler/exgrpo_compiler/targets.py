@@ -7,8 +7,8 @@ the tasks at hand; a qualified one (`task.stage.key`) is never ambiguous.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_artifact.record import replace
 from exgrpo_compiler.ast import (
     Argument,

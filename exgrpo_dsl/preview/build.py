@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from exgrpo_artifact.evaluate import find_external_nodes
 from exgrpo_artifact.graph import Node, RewardGraph
 from exgrpo_artifact.manifest import Cut, Dialogue, EvaluateStage, GrpoStage, Manifest, Probes, Rule
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_dsl.preview.marks import Part, open_templates, split_parts
 from exgrpo_dsl.preview.rows import ShownRow, make_probes, mark_probes
 from exgrpo_runtime.plans import PlannedTurn, cut_probes, draw_probes, make_rng, make_seed, plan_dialogue

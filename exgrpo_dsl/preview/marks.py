@@ -8,8 +8,9 @@ whatever the template did in between.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_artifact.operations import FUNCTIONS
 from exgrpo_runtime.templates import TemplateSet
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from exgrpo_artifact.errors import DataError
 from exgrpo_artifact.manifest import Dataset, Dialogue, Manifest, Probes
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_dsl.errors import UsageError
 from exgrpo_dsl.preview.marks import clean_value, make_placeholder, make_secret
 from exgrpo_runtime.data.rows import convert_row, load_rows

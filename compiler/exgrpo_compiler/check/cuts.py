@@ -6,8 +6,7 @@ for every `k` that can be, the scenario asks for probes that are never there, an
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_compiler.check.context import Context
 from exgrpo_compiler.diagnostics import Edit, Fix
 from exgrpo_compiler.ir import Typed

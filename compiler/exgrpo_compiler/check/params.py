@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_compiler.ast import Decl, Param
 from exgrpo_compiler.check.context import KIND_TITLES, Context, find_type_name
 from exgrpo_compiler.check.forms import report_double

@@ -10,8 +10,8 @@ depend on secrets: that a probe is there tells less than the question itself. `d
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_artifact.record import Record
 from exgrpo_compiler.ast import Decl, FieldStmt, YieldsStmt
 from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix, Label

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
+from typing import Literal
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_compiler.ast import Argument, Entry, Expr, Ref
 from exgrpo_compiler.builtins import STAGES
 from exgrpo_compiler.check.context import Context, find_declaration

@@ -32,6 +32,8 @@ _PLAIN = frozenset({str, int, float, bool, type(None), Source, Span, Name})
 """Types of what holds no string of the spec."""
 _SUSPECT = re.compile(r"\{\{|@|[?&]\w|\\u")
 """What a declaration's text has where one of its strings may be wrong."""
+_CREDENTIAL = re.compile(r"@|[?&]\w|\\u")
+"""The same without braces."""
 _CREDENTIAL_URL = re.compile(
     r"://[^/\s@]*@|[?&](api_?key|key|token|access_token|secret|password)=[^&\s]",
     re.IGNORECASE,
@@ -68,7 +70,7 @@ def _find_templates(statements: Iterable[Stmt], template_key: str) -> Iterator[E
 
 def check_strings(decl: Decl, problems: Problems, *, is_template_const: bool = False) -> None:
     """Reports `template-in-string` and `secret-in-spec` in a declaration."""
-    if not _SUSPECT.search(decl.span.source.text, decl.span.start, decl.span.end):
+    if not _SUSPECT.search(decl.span.source.text, decl.span.start, decl.span.end) or _is_plain(decl):
         return
     for text, is_template in _find_texts(decl, decl.kind):
         at = text.value.find("{{")
@@ -90,6 +92,23 @@ def check_strings(decl: Decl, problems: Problems, *, is_template_const: bool = F
                 "This URL holds a credential, which must not stand in a spec.",
                 hint='name an environment variable: base_url: env("TEACHER_BASE_URL")',
             )
+
+
+def _is_plain(decl: Decl) -> bool:
+    """Whether all that is suspect are braces in templates, where they belong; told without a look at every string."""
+    text, start, end = decl.span.source.text, decl.span.start, decl.span.end
+    if _CREDENTIAL.search(text, start, end) or decl.block is None:
+        return False
+    templates = [
+        value.span
+        for value in _find_templates(decl.block.statements, _TEMPLATE_KEYS.get(decl.kind, ""))
+        if type(value) is Text
+    ]
+    for span in sorted(templates, key=lambda span: span.start):
+        if text.find("{{", start, span.start) >= 0:
+            return False
+        start = span.end
+    return text.find("{{", start, end) < 0
 
 
 def _find_scheme(text: str, end: int) -> int:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import NamedTuple
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_compiler.draw.diagram import Arrow, Box, Diagram
 
 CHARACTER = 6.7

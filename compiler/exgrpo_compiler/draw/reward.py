@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from exgrpo_artifact.graph import RewardGraph
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_compiler.draw.diagram import Arrow, Box, Diagram, wrap_line
 from exgrpo_compiler.ir import (
     CheckedDataset,

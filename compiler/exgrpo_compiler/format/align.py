@@ -7,8 +7,8 @@ Comments between statements do not end it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_compiler.format.flat import fits, join_parts
 from exgrpo_compiler.format.pieces import Item, Part, Word, has_block, has_line_break
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_compiler.format.outline import Starts
 from exgrpo_compiler.format.pieces import Bracket, BracketKind, Item, Note, Part, Word
 from exgrpo_compiler.format.words import END

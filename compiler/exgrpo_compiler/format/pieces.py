@@ -6,7 +6,9 @@ kept as the source has them.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
+
+from exgrpo_artifact.named import NamedTuple
 
 BracketKind = Literal["block", "record", "yields", "use", "list", "arguments", "parens", "element"]
 

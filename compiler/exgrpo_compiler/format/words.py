@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_compiler.format.pieces import Note, Word
 from exgrpo_compiler.source import Source
 from exgrpo_compiler.syntax.tokens import get_end, get_start, read_tokens

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_compiler.format.pieces import Note
 
 _NOTE_GAP = 3

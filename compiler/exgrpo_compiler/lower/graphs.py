@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from exgrpo_artifact.canonical import to_plain
 from exgrpo_artifact.graph import Graph, Node, RewardGraph
 from exgrpo_artifact.manifest import AnswerSpec
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_compiler.check.answers import get_answer_for
 from exgrpo_compiler.ir import AnswerOf, CheckedReward, StudentRole, Typed
 from exgrpo_compiler.lower.names import Scene

@@ -11,9 +11,10 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from exgrpo_artifact.graph import Node
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_compiler.prove.atoms import Anatomy, find_implied
 from exgrpo_compiler.prove.facts import Facts
 from exgrpo_compiler.prove.infer import Inference

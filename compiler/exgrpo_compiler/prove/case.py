@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from exgrpo_artifact.graph import RewardGraph
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_artifact.record import Record
 from exgrpo_compiler.ast import Assign, Decl
 from exgrpo_compiler.ir import CheckedDialogue, CheckedProgram, CheckedReward, CheckedStage, CheckedTask

@@ -10,9 +10,10 @@ only reported where all groups were looked at, or where `affine` proves it of gr
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
 from exgrpo_artifact.graph import Node
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_artifact.record import Record
 from exgrpo_compiler.diagnostics import Diagnostic, Label
 from exgrpo_compiler.prove.advantages import centre_block

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_artifact.record import Record, field
 from exgrpo_compiler.ir import (
     CheckedCut,

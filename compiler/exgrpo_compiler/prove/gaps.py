@@ -7,10 +7,11 @@ aggregate because of which a total, or the score of an evaluation, is not applic
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple
+from typing import Final
 
 from exgrpo_artifact.graph import Node
 from exgrpo_artifact.levels import Place, place_nodes
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_artifact.record import replace
 from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix, Label
 from exgrpo_compiler.prove.facts import Facts

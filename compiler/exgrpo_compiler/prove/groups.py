@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_compiler.prove.atoms import Anatomy
 from exgrpo_compiler.prove.model import Kind
 from exgrpo_compiler.prove.table import Table

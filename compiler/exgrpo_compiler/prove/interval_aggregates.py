@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_compiler.prove.interval import Interval, Nodes, make_empty, make_number, with_gaps
 from exgrpo_compiler.prove.interval_operators import (
     as_number,

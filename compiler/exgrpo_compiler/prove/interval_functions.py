@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_artifact.text_functions import MAX_ROUND, round_number
 from exgrpo_compiler.prove.interval import (
     ANY_NUMBER,

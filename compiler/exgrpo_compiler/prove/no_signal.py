@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
-from typing import NamedTuple
 
 from exgrpo_artifact.manifest import Signal
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_compiler.diagnostics import Diagnostic, Label
 from exgrpo_compiler.prove.affine import has_gaps
 from exgrpo_compiler.prove.case import TrainCase

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final, NamedTuple
+from typing import Final
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_compiler.diagnostics import Diagnostic
 from exgrpo_compiler.ir import CheckedProgram
 from exgrpo_compiler.problems import Problems

@@ -8,9 +8,10 @@ Invariant: the parts of a total add up to it wherever it has a value.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from exgrpo_artifact.graph import Node
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_compiler.prove.model import FAILED, Bound, Column
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from exgrpo_artifact.graph import Node, RewardGraph
+from exgrpo_artifact.named import NamedTuple
 
 _MAX_SUMMANDS = 64
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 from exgrpo_artifact.graph import Node
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_artifact.record import Record
 from exgrpo_compiler.prove.atoms import Anatomy, Shape
 from exgrpo_compiler.prove.operations import CALLS, FAILED, LAZY, STRICT, apply_with_gaps

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from operator import attrgetter
 from types import NoneType
-from typing import Any, NamedTuple
+from typing import Any
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_artifact.record import Record, get_fields
 from exgrpo_compiler import ast
 from exgrpo_compiler.program import Module

@@ -9,8 +9,9 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_artifact.record import Record
 from exgrpo_compiler.ir import CheckedDialogue, Typed
 from exgrpo_compiler.prove.atoms import Anatomy, Atom, find_implied

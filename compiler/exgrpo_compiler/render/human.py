@@ -15,8 +15,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from shlex import quote
-from typing import NamedTuple
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_compiler.diagnostics import Diagnostic
 from exgrpo_compiler.fixes import is_doubtful
 from exgrpo_compiler.hints import find_hint

@@ -8,8 +8,8 @@ Symbols are numbers, terminals first; `$END` is 0.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_compiler.syntax.grammar_tables import FOLLOWS, NONTERMINALS, RULES, STARTS, STATES, TERMINALS
 
 SYMBOLS = {name: number for number, name in enumerate([*TERMINALS, *NONTERMINALS])}

@@ -7,8 +7,9 @@ here the wrong one is reported, once for each pair of braces, and read as what i
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from typing import cast
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_compiler.ast import Assign, Block, Configured, Entry, Expr, Record, Stmt
 from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix, Label
 from exgrpo_compiler.source import Span

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_compiler.syntax.terminals import CLOSERS, KINDS, NAMES, OPENERS
 from exgrpo_compiler.syntax.tokens import get_start, is_first_on_line
 from exgrpo_compiler.syntax.tree import Token

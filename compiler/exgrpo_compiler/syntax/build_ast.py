@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, cast
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_compiler import ast
 from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix
 from exgrpo_compiler.source import Source, Span

@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Container, Sequence
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, cast
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_compiler import ast
 from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix, Label
 from exgrpo_compiler.source import Source, Span

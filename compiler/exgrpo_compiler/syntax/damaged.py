@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from typing import cast
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_artifact.record import replace
 from exgrpo_compiler.ast import Decl, Use
 from exgrpo_compiler.diagnostics import Diagnostic, Label, has_errors

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix, Label, suggest_name
 from exgrpo_compiler.problems import is_one_slip, suggest_fix
 from exgrpo_compiler.source import Source, Span

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from exgrpo_compiler.syntax.grammar_tables import PATTERN, SIGNS, WORDS
+from exgrpo_compiler.syntax import grammar_tables
+from exgrpo_compiler.syntax.grammar_tables import SIGNS, WORDS
 from exgrpo_compiler.syntax.terminals import KINDS
 
-_PATTERN = re.compile(PATTERN)
+PATTERN = re.compile(grammar_tables.PATTERN)
 _KINDS = "|".join(sorted(kind.lower() for kind in KINDS))
 _DECLARATION = rf"^(?:{_KINDS}) +(?:[a-z_]\w* *[=:({{]|[a-z_]\w* of |\")"
 """A line that nobody writes at the margin of a prompt: a kind, a name and the sign that follows it."""
@@ -24,7 +25,7 @@ def scan_text(text: str, start: int = 0) -> list[Scanned]:
     """Terminals in order."""
     found: list[Scanned] = []
     add, get_word = found.append, WORDS.get
-    for match in _PATTERN.finditer(text, start):
+    for match in PATTERN.finditer(text, start):
         group = match.lastgroup
         at, end = match.span(group)  # type: ignore[arg-type]
         lexeme = text[at:end]
@@ -74,7 +75,7 @@ def _find_foreign_fence(text: str, begin: int) -> int:
 
 
 def _scan_lazily(text: str, start: int) -> Iterator[Scanned]:
-    for match in _PATTERN.finditer(text, start):
+    for match in PATTERN.finditer(text, start):
         group = match.lastgroup or ""
         at, end = match.span(group)
         lexeme = text[at:end]

@@ -7,8 +7,8 @@ than the line on which a block was opened shows that the block was meant to end 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_compiler.diagnostics import Diagnostic, Label
 from exgrpo_compiler.source import Source, Span
 from exgrpo_compiler.syntax.terminals import CLOSERS, OPENERS

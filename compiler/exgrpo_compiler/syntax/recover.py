@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
-from typing import NamedTuple
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_compiler.diagnostics import Diagnostic
 from exgrpo_compiler.source import Source
 from exgrpo_compiler.syntax.brackets import match_brackets

@@ -9,8 +9,9 @@ the length of the piece, so the time is linear in it.
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_compiler.diagnostics import Diagnostic, find_closest, has_errors
 from exgrpo_compiler.source import Source
 from exgrpo_compiler.syntax.build_ast import TreeBuilder

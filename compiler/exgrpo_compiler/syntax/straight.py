@@ -9,15 +9,17 @@ the other parser then says what is wrong.
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_compiler.ast import Comment
 from exgrpo_compiler.diagnostics import has_errors
 from exgrpo_compiler.source import Source, Span
 from exgrpo_compiler.syntax.automaton import END, SYMBOLS, get_row, get_start_state
 from exgrpo_compiler.syntax.brackets import find_line_leads
 from exgrpo_compiler.syntax.build_ast import TreeBuilder
-from exgrpo_compiler.syntax.lex import scan_text
+from exgrpo_compiler.syntax.grammar_tables import SIGNS, WORDS
+from exgrpo_compiler.syntax.lex import PATTERN
 from exgrpo_compiler.syntax.reductions import STATE, TERMINAL, Step, find_reduction, find_step
 from exgrpo_compiler.syntax.terminals import BROKEN, TRIVIA, Start
 from exgrpo_compiler.syntax.tokens import Doc, join_doc, leads_line, read_tokens
@@ -83,9 +85,18 @@ class _Reading:
         tokens: list[Placed] = []
         pending: list[Token] = []
         previous, is_ascii = END, text.isascii()
-        for kind, lexeme, at, end in scan_text(text):
-            terminal = _TERMINALS.get(kind)
-            if terminal is None:
+        for match in PATTERN.finditer(text):
+            kind: str = match.lastgroup  # type: ignore[assignment]
+            at, end = match.span(kind)
+            lexeme = text[at:end]
+            terminal = _NUMBERS.get(lexeme) if kind in ("NAME", "SIGN") else _TERMINALS.get(kind)
+            if terminal is None and kind == "NAME":
+                if (previous == _NUMBER and lexeme in UNITS) or not (is_ascii or lexeme.isascii()):
+                    return None
+                terminal = _NAME
+            elif terminal is None:
+                if kind == "END":
+                    break
                 if kind in BROKEN or (kind == "DOC" and not leads_line(text, at)):
                     return None
                 if kind == "COMMENT":
@@ -93,10 +104,6 @@ class _Reading:
                 else:
                     pending.append(Token(kind, lexeme, at, end))
                 continue
-            if kind == "NAME" and (
-                (previous == _NUMBER and lexeme in UNITS) or not (is_ascii or lexeme.isascii())
-            ):
-                return None
             if pending:
                 self.docs[at] = join_doc(self.source, pending)
                 pending = []
@@ -107,6 +114,9 @@ class _Reading:
 
 
 _TERMINALS = {name: number for name, number in SYMBOLS.items() if name not in BROKEN | TRIVIA}
+_NAME = _TERMINALS["NAME"]
+_NUMBERS = {lexeme: SYMBOLS[kind] for lexeme, kind in {**WORDS, **SIGNS}.items()}
+"""Words and signs of the grammar."""
 
 
 def parse_tokens(tokens: Sequence[Token], builder: TreeBuilder, start: Start) -> tuple[Any, int] | int:

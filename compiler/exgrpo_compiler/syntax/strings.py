@@ -8,8 +8,7 @@ are dropped from block strings: a spec means the same whichever line ends it was
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_compiler.ast import Text
 from exgrpo_compiler.diagnostics import Diagnostic, Label
 from exgrpo_compiler.source import Source, Span

@@ -7,8 +7,8 @@ what its author most likely meant, so that the parser does not report it again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_compiler.ast import Comment
 from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix
 from exgrpo_compiler.source import Source, Span

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from exgrpo_artifact.named import NamedTuple
 
 MAX_DEPTH = 100
 """Levels of nesting in one declaration; later stages recurse over the tree."""

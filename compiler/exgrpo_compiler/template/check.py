@@ -6,8 +6,8 @@ Nothing is undefined at run time: names are known, fields are there, an inline `
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_compiler.builtins import LOOP_TYPE
 from exgrpo_compiler.diagnostics import find_closest, suggest_name
 from exgrpo_compiler.problems import list_names, start_sentence

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal, NamedTuple
+from typing import Literal
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_artifact.record import Record
 from exgrpo_compiler.diagnostics import find_closest
 from exgrpo_compiler.problems import LEAST_SAFE, is_one_slip

@@ -7,8 +7,7 @@ holds both against each other over random templates.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_compiler.template.nodes import (
     Assigned,
     Branch,

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_artifact.record import replace
 from exgrpo_compiler.template.nodes import (
     Argument,
