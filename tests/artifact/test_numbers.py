@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from fractions import Fraction
 
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exgrpo_artifact import numbers
+from exgrpo_artifact.number_tokens import MOST_BEFORE_DIGIT, TOKEN
 from exgrpo_artifact.numbers import (
     convert_to_fraction,
     find_last_number,
@@ -183,3 +185,38 @@ def test_unending_numerals_cost_no_more_than_their_length() -> None:
         start = time.process_time()
         find_last_number(text)
         assert time.process_time() - start < 2, unit
+
+
+@given(
+    texts=st.lists(
+        st.sampled_from(
+            [
+                *"0123456789",
+                "-",
+                "\u2212",
+                "$",
+                "US$",
+                "\\frac {",
+                "\\dfrac { - ",
+                "{",
+                "}",
+                "/",
+                ".",
+                ",",
+                " ",
+                "a",
+                "%",
+                "\u2064",
+                "\\$",
+                "\u20ac",
+                "^",
+            ]
+        )
+    )
+)
+def test_a_token_never_begins_further_before_its_first_digit_than_is_looked_at(texts: list[str]) -> None:
+    text = "".join(texts)
+    for match in TOKEN.finditer(text):
+        digit = re.search("[0-9]", match.group())
+        assert digit is not None
+        assert digit.start() <= MOST_BEFORE_DIGIT
