@@ -12,7 +12,8 @@ from exgrpo_artifact.record import count_value
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, NamedTuple
+    from typing import Any
+    from typing import NamedTuple as NamedTuple
 else:
     Any = object
 

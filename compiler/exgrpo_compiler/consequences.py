@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
 
+from exgrpo_artifact.named import NamedTuple
 from exgrpo_artifact.record import replace
 from exgrpo_compiler.ast import Assign, Block, Configured, Decl, ForStep, GroupBlock, SpecFile, Stmt
 from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix, Label, find_closest
