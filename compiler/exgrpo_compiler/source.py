@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_right
 
 from exgrpo_artifact.named import NamedTuple
-from exgrpo_artifact.record import Record
 
 
 class Position(NamedTuple):
@@ -63,12 +62,23 @@ class Source:
         return self.text[start:end].removesuffix("\r")
 
 
-class Span(Record):
-    """Characters `start` (included) to `end` (excluded) of a source."""
+class Span:
+    """Characters `start` (included) to `end` (excluded) of a source. Never changed; there are many, so it is plain."""
 
-    source: Source
-    start: int
-    end: int
+    __slots__ = ("end", "source", "start")
+
+    def __init__(self, source: Source, start: int, end: int) -> None:
+        self.source = source
+        self.start = start
+        self.end = end
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Span):
+            return NotImplemented
+        return (self.start, self.end, self.source) == (other.start, other.end, other.source)
+
+    def __hash__(self) -> int:
+        return hash((self.source, self.start, self.end))
 
     def __repr__(self) -> str:
         position = self.source.locate(self.start)

@@ -55,7 +55,7 @@ class Context(Record):
 
     def in_module(self, module: str) -> Context:
         """The same with another module's scope."""
-        return replace(self, module=module)
+        return self if module == self.module else replace(self, module=module)
 
     def is_lost(self, name: str) -> bool:
         """Whether the name stood in text that could not be read, which was reported."""

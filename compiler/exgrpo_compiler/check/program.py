@@ -35,16 +35,19 @@ _MOST_REMEMBERED = 1024
 
 
 def _check_rule(context: Context, decl: Decl) -> Any:
-    """As `check_rule`; a rule of an imported file that stands alone is checked once."""
-    if context.module == context.program.entry:
-        return check_rule(context, decl)
+    """The checked rule and its strings; a rule of an imported file that stands alone is checked once."""
     remembered = _LONE_RULES.get(id(decl))
     if remembered is not None and remembered[0] is decl:
         return remembered[1]
     num_found = len(context.problems.found)
+    check_strings(decl, context.problems)
     rule = check_rule(context, decl)
-    is_alone = find_names(decl).isdisjoint(context.program.modules[context.module].scope)
-    if rule is not None and is_alone and len(context.problems.found) == num_found:
+    if (
+        context.module != context.program.entry
+        and rule is not None
+        and len(context.problems.found) == num_found
+        and find_names(decl).isdisjoint(context.program.modules[context.module].scope)
+    ):
         if len(_LONE_RULES) >= _MOST_REMEMBERED:
             _LONE_RULES.clear()
         _LONE_RULES[id(decl)] = (decl, rule)
@@ -73,7 +76,8 @@ def check_program(program: Program, turned_off: TermsOff, written: Program) -> O
     context = Context(program, program.entry, problems, known, turned_off, written)
     templates = find_template_consts(program)
     for key, decl in program.decls.items():
-        check_strings(decl, problems, is_template_const=key in templates)
+        if decl.kind != "rule":
+            check_strings(decl, problems, is_template_const=key in templates)
         if decl.kind == "const" and decl.value is not None:
             read_constant(context.in_module(key.module), decl.value, (key,))
     for _, decl in program.tests:

@@ -25,6 +25,8 @@ Children = Sequence[Any]
 
 STATEMENT_NAMES = frozenset(word.lower() for word in STATEMENT_WORDS) - {"scenario"}
 """Words that are no values; `scenario` is one as well, in `baseline: scenario`."""
+_SHORT = 15
+"""Digits of a whole number that a float holds exactly, whatever they are."""
 _NUMBER = re.compile(r"([0-9][0-9_]*(?:\.[0-9][0-9_]*)?(?:[eE][+-]?[0-9]+)?)(.*)", re.DOTALL)
 _COMPARISONS: dict[str, Literal["eq", "ne", "lt", "le", "gt", "ge"]] = {
     "==": "eq",
@@ -154,6 +156,8 @@ class ExpressionBuilder:
 
     def _build_number(self, span: Span, children: Children) -> ast.Number:
         text = str(children[0])
+        if text.isdecimal() and len(text) <= _SHORT:
+            return ast.Number(float(text), True, None, text, span)
         match = _NUMBER.fullmatch(text)
         digits, unit = (match[1], match[2]) if match else (text, "")
         value = float(digits.replace("_", ""))
