@@ -33,11 +33,22 @@ class RecordType(type):
     record_fields: tuple[str, ...]
     record_defaults: dict[str, Any]
     is_keyword_only: bool
+    is_guarded: bool
 
     def __new__(
-        mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], *, kw_only: bool = False
+        mcs,
+        name: str,
+        bases: tuple[type, ...],
+        namespace: dict[str, Any],
+        *,
+        kw_only: bool = False,
+        guarded: bool = True,
     ) -> RecordType:
-        """The class; `kw_only` as in a dataclass, and inherited."""
+        """The class; `kw_only` as in a dataclass, and inherited.
+
+        Not `guarded`, inherited as well: for values of which a file makes hundreds. Only the type checker then stops an assignment,
+        which makes them a third cheaper.
+        """
         annotations = namespace.get("__annotations__", {})
         own = [key for key, kind in annotations.items() if not str(kind).startswith("ClassVar")]
         inherited = [base for base in bases if isinstance(base, RecordType)]
@@ -48,6 +59,10 @@ class RecordType(type):
         namespace["__slots__"] = tuple(own)
         namespace["record_fields"] = fields
         namespace["record_defaults"] = defaults
+        is_guarded = guarded and all(base.is_guarded for base in inherited)
+        namespace["is_guarded"] = is_guarded
+        if not is_guarded:
+            namespace["__setattr__"], namespace["__delattr__"] = object.__setattr__, object.__delattr__
         namespace["is_keyword_only"] = kw_only or any(base.is_keyword_only for base in inherited)
         if bases:
             namespace["__init__"] = _init_rarely
@@ -168,13 +183,14 @@ def _init_with_own(self: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
 
 
 def _write_init(cls: RecordType) -> Any:
-    """`__init__` that sets every slot directly: a frozen `__setattr__` is not in its way."""
+    """`__init__` that sets every slot, directly where a guarding `__setattr__` is in its way."""
     scope: dict[str, Any] = {"_Factory": _Factory}
     parameters, body = ["self"], []
     if cls.is_keyword_only and cls.record_fields:
         parameters.append("*")
     for name in cls.record_fields:
-        scope[f"_set_{name}"] = getattr(cls, name).__set__
+        if cls.is_guarded:
+            scope[f"_set_{name}"] = getattr(cls, name).__set__
         if name in cls.record_defaults:
             default = cls.record_defaults[name]
             scope[f"_default_{name}"] = default
@@ -183,7 +199,7 @@ def _write_init(cls: RecordType) -> Any:
                 body.append(f"    if {name} is _default_{name}: {name} = {name}.make()")
         else:
             parameters.append(name)
-        body.append(f"    _set_{name}(self, {name})")
+        body.append(f"    _set_{name}(self, {name})" if cls.is_guarded else f"    self.{name} = {name}")
     exec(f"def __init__({', '.join(parameters)}):\n" + ("\n".join(body) or "    pass"), scope)
     init = scope["__init__"]
     init.__qualname__ = f"{cls.__qualname__}.__init__"

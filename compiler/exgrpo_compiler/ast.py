@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from exgrpo_artifact.record import Record as Node
+from exgrpo_artifact import record
 from exgrpo_compiler.source import Source, Span
+
+
+class Node(record.Record, guarded=False):
+    """A piece of the tree."""
 
 
 class Name(Node):

@@ -33,7 +33,7 @@ class AnswerOf(NamedTuple):
     type: Type
 
 
-class Typed(Record):
+class Typed(Record, guarded=False):
     """One checked operation. Params may hold Keys, STUDENT and AnswerOf, which `lower` replaces."""
 
     op: str

@@ -16,7 +16,7 @@ SCALARS: tuple[Kind, ...] = ("text", "number", "int", "bool", "any")
 """Type names that take no argument."""
 
 
-class Type(Record):
+class Type(Record, guarded=False):
     """A type. `options` of a choice, `element` of a list, `fields` of a record, `unit` of a number."""
 
     kind: Kind

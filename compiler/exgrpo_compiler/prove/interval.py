@@ -24,7 +24,7 @@ _EXACT: Final = 2**52
 NONE: Final[Nodes] = frozenset()
 
 
-class Interval(Record):
+class Interval(Record, guarded=False):
     """A set of values. Empty where `values` is (): then there is never a value, only gaps if any."""
 
     kind: Kind = "number"

@@ -42,7 +42,7 @@ class TemplateError(Exception):
         self.message = message
 
 
-class Token(Record):
+class Token(Record, guarded=False):
     """A word of an expression or a statement; `end` tokens are the closing `}}` or `%}`."""
 
     kind: Kind
@@ -51,7 +51,7 @@ class Token(Record):
     end: int
 
 
-class Piece(Record):
+class Piece(Record, guarded=False):
     """`data` is plain text, after whitespace control; `print` and `block` have tokens, the last one an `end`."""
 
     kind: Literal["data", "print", "block"]
