@@ -1,7 +1,8 @@
 r"""The content of `\boxed{…}`, and whether two such contents are mathematically equal.
 
 Equality is math-verify's (symbolic, through sympy), so it needs the extra `math`. What is equal as text or as plain numbers is told
-without it; all else is compared in a process that is killed when it takes too long.
+without it; all else is compared in a process that is killed when it takes too long, unless it can be told from the text that it would
+(`math_size`). So any text is scored within a second of processor time.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from contextvars import ContextVar
 from functools import lru_cache
 
 from exgrpo_artifact.errors import MissingDependencyError, UndecidedError
+from exgrpo_artifact.math_size import find_excess
 from exgrpo_artifact.numbers import is_same_number, parse_number
 
-MAX_MATH = 1000
-"""Characters; a longer answer is compared as text only."""
+MAX_MATH = 500
+"""Characters; a longer answer is compared as text only. Reading alone takes up to a millisecond for each."""
 
 _BRACE = re.compile(r"\\(?:boxed|fbox) ?\{|\\[{}]|[{}]")
 
@@ -47,8 +49,8 @@ def is_same_math(answer: str, gold: str) -> bool:
 
     Raises:
         MissingDependencyError: neither text nor number tells, and math-verify is not installed.
-        UndecidedError: it took too long or too much memory to find out, or an expression has more than MAX_MATH
-            characters.
+        UndecidedError: it took too long or too much memory to find out, or it can be told from the text that it would;
+            or an expression has more than MAX_MATH characters.
     """
     answer, gold = answer.strip(), gold.strip()
     if answer == gold:
@@ -61,6 +63,10 @@ def is_same_math(answer: str, gold: str) -> bool:
     if _IS_PLAIN.get():
         return False
     require_math()
+    for text in (answer, gold):
+        excess = find_excess(text)
+        if excess is not None:
+            raise UndecidedError(f"a mathematical answer {excess}, and is not compared")
     verdict = _compare(answer, gold)
     if isinstance(verdict, str):
         raise UndecidedError(f"the comparison of two mathematical answers {verdict}")
@@ -104,6 +110,18 @@ def require_math() -> None:
         raise MissingDependencyError(
             "Comparing mathematical answers (math.boxed) needs math-verify. Install it with: pip install 'exgrpo[math]'"
         )
+
+
+def prepare_comparing() -> None:
+    """Starts the process that compares, so that the first comparison need not wait for its imports.
+
+    Raises:
+        MissingDependencyError: math-verify is not installed.
+    """
+    require_math()
+    from exgrpo_artifact.math_worker import get_worker
+
+    get_worker().start()
 
 
 @lru_cache(maxsize=4096)

@@ -41,6 +41,10 @@ _LOOK_BEHIND = 24
 """Characters before a number in which such a minus stands."""
 _TAIL = 2000
 """Characters at the end of a text that are looked at first."""
+_REACH = 50_000
+"""Characters before the last digit of a text that can have a part in its last number; a longer run of digits is none."""
+_AFTER = 100
+"""Characters behind the last digit that can: brackets, superscripts, a scale word, cents."""
 _BOUNDARY = r"[\n=:;!?\"|<>#]|[a-z] [a-z]|(?<!frac)(?<!frac )[0-9] [0-9]"
 _CENTS = r" ?(?:cents?\b|\u00a2)"
 _DOLLARS_AND = r"(?: dollars?)?,?(?: and)? "
@@ -90,7 +94,9 @@ def find_last_number(text: str) -> Fraction | None:
         if len(tokens) > 2 and tokens[-1].start() > _LOOK_BEHIND:
             found = _find_last(tail)
             return None if found is None else found.number
-    found = _find_last(unify_forms(text))
+    text = unify_forms(text)
+    last = max(text.rfind(digit) for digit in "0123456789")
+    found = _find_last(text[max(0, last - _REACH) : last + _AFTER]) if last >= 0 else None
     return None if found is None else found.number
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from exgrpo_artifact.boxed import require_math
+from exgrpo_artifact.boxed import prepare_comparing
 from exgrpo_artifact.manifest import GrpoStage, Manifest, ProbeStage, SftStage, Stage
 from exgrpo_artifact.storage import Artifact
 from exgrpo_runtime.context import Context
@@ -41,7 +41,7 @@ def require_packages(artifact: Artifact, stages: Sequence[Stage]) -> None:
 
 
 def require_comparing(artifact: Artifact) -> None:
-    """Returns where the answers of all turns can be compared.
+    """Returns where the answers of all turns can be compared; what compares mathematics is started.
 
     Raises:
         MissingDependencyError: one is compared by math-verify, which is not installed.
@@ -51,7 +51,8 @@ def require_comparing(artifact: Artifact) -> None:
         if any(
             exchange.answer is not None and exchange.answer.kind == "math.boxed" for exchange in exchanges
         ):
-            require_math()
+            prepare_comparing()
+            return
 
 
 def require_models(artifact: Artifact, stages: Sequence[Stage], session: Session) -> None:

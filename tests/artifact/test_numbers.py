@@ -121,41 +121,29 @@ def test_any_text_is_read_without_an_error(text: str) -> None:
         assert last == whole
 
 
-@given(
-    st.lists(
-        st.sampled_from(
-            [
-                "1",
-                "2",
-                "10",
-                ",",
-                "/",
-                " ",
-                " ",
-                "-",
-                "$",
-                ".",
-                "^",
-                "\\frac",
-                "{",
-                "}",
-                "x",
-                "=",
-                "a b",
-                "negative ",
-                "\n",
-                "\u00bd",
-            ]
-        ),
-        max_size=60,
-    )
-)
+PIECES = [
+    *("1", "2", "10", ",", "/", " ", " ", "-", "$", "."),
+    *("^", "\\frac", "{", "}", "x", "=", "a b", "negative ", "\n", "\u00bd"),
+]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=60))
 def test_a_long_text_is_read_from_its_end_as_it_is_as_a_whole(pieces: list[str]) -> None:
     text = "".join(pieces)
     for tail in (8, 20, 50):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(numbers, "_TAIL", tail)
             assert find_last_number(text) == find_last_number_of_all(text)
+
+
+@given(st.lists(st.sampled_from([*PIECES, "\u00b2", "million ", "cents", "%"]), max_size=60))
+def test_of_a_megabyte_only_what_can_have_a_part_in_the_last_number_is_read(pieces: list[str]) -> None:
+    text = "1, 2 " * 100 + "".join(pieces) + "- x\n" * 100
+    whole = numbers._find_last(numbers.unify_forms(text))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(numbers, "_TAIL", 10**9)
+        patch.setattr(numbers, "_REACH", 250)
+        assert find_last_number(text) == (whole and whole.number)
 
 
 def find_last_number_of_all(text: str) -> Fraction | None:
