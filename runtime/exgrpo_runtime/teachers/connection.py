@@ -21,6 +21,8 @@ from exgrpo_runtime.teachers.failures import FinalError, PassingError, UnusableE
 MAX_REPLY_BYTES = 10 * 1024 * 1024
 CONNECT_TIMEOUT_S = 10.0
 """Or the model's own time-out, if that is shorter."""
+KEPT_S = 30.0
+"""An idle connection is used again within so long."""
 
 
 class Response(NamedTuple):
@@ -38,20 +40,18 @@ class Connection:
         url: the base URL; credentials in it are sent as basic authentication and never shown.
         key: sent as bearer token.
         timeout_s: for a whole exchange.
-        most: so many connections are kept.
     """
 
-    def __init__(self, url: str, key: str | None, *, timeout_s: float, most: int) -> None:
+    def __init__(self, url: str, key: str | None, *, timeout_s: float) -> None:
         self._timeout_s = timeout_s
         self._url = httpx.URL(f"{_drop_credentials(url)}/chat/completions")
         self._headers = _build_headers(url, key, self._url)
         self._extensions = {"timeout": {"connect": min(CONNECT_TIMEOUT_S, timeout_s)}}
-        self._transport = httpx.AsyncHTTPTransport(
-            # Loading the certificates of all the world's authorities takes as long as a hundred requests.
-            verify=self._url.scheme == "https",
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=most, keepalive_expiry=30.0),
-            proxy=_find_proxy(url),
-        )
+        self._proxy = _find_proxy(url)
+        # Loading the certificates of all the world's authorities takes as long as a hundred requests.
+        self._tls = httpx.create_ssl_context(verify=self._url.scheme == "https")
+        self._transports: list[httpx.AsyncHTTPTransport] = []
+        self._idle: list[httpx.AsyncHTTPTransport] = []
 
     async def post(self, body: bytes) -> Response:
         """The response to a chat completion request.
@@ -89,20 +89,43 @@ class Connection:
 
     async def close(self) -> None:
         """Closes every connection."""
-        await self._transport.aclose()
+        self._idle.clear()
+        for transport in self._transports:
+            await transport.aclose()
 
     async def _exchange(self, request: httpx.Request) -> Response:
-        response = await self._transport.handle_async_request(request)
+        # A pool looks at all of its connections for every request, so each connection is a pool of its own: the one used last
+        # goes first, and those that are not needed any more are closed by the server or expire.
+        transport = self._idle.pop() if self._idle else self._open_transport()
         try:
-            pieces, size = [], 0
-            async for piece in response.aiter_bytes():
-                size += len(piece)
-                if size > MAX_REPLY_BYTES:
-                    raise FinalError(f"a reply of more than {MAX_REPLY_BYTES // 2**20} MiB")
-                pieces.append(piece)
+            response = await transport.handle_async_request(request)
+            try:
+                return Response(response.status_code, response.headers, await _read_capped(response))
+            finally:
+                await response.aclose()
         finally:
-            await response.aclose()
-        return Response(response.status_code, response.headers, b"".join(pieces))
+            self._idle.append(transport)
+
+    def _open_transport(self) -> httpx.AsyncHTTPTransport:
+        limits = httpx.Limits(max_connections=1, max_keepalive_connections=1, keepalive_expiry=KEPT_S)
+        transport = httpx.AsyncHTTPTransport(verify=self._tls, limits=limits, proxy=self._proxy)
+        self._transports.append(transport)
+        return transport
+
+
+async def _read_capped(response: httpx.Response) -> bytes:
+    """The whole body.
+
+    Raises:
+        FinalError: it is larger than MAX_REPLY_BYTES.
+    """
+    pieces, size = [], 0
+    async for piece in response.aiter_bytes():
+        size += len(piece)
+        if size > MAX_REPLY_BYTES:
+            raise FinalError(f"a reply of more than {MAX_REPLY_BYTES // 2**20} MiB")
+        pieces.append(piece)
+    return b"".join(pieces)
 
 
 def _build_headers(url: str, key: str | None, target: httpx.URL) -> list[tuple[bytes, bytes]]:

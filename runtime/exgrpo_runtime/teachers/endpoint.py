@@ -21,7 +21,7 @@ class Endpoint:
     def __init__(self, model: Model, url: str, key: str | None) -> None:
         most = max(1, model.limits.concurrency)
         self.url = hide_credentials(url)
-        self.connection = Connection(url, key, timeout_s=model.timeout_s, most=most)
+        self.connection = Connection(url, key, timeout_s=model.timeout_s)
         self.gate = Gate(most)
         self.modes = JsonModes(model)
         self.num_successes = 0
