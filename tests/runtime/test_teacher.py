@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -179,6 +181,71 @@ def test_a_connection_that_breaks_is_tried_again() -> None:
     with open_script(script) as (endpoint, ask):
         assert ask().text == "fine"
         assert endpoint.num_hits == 2
+
+
+def test_a_connection_that_is_reset_is_tried_again_and_counts_as_a_try() -> None:
+    with open_script(lambda n, body: Response(b"", is_reset=True), tries=3) as (endpoint, ask):
+        reply = ask()
+        assert endpoint.num_hits == 3
+        assert (reply.tries, reply.text) == (3, None)
+        assert "the connection broke" in (reply.error or "")
+
+
+def test_a_429_that_never_ends_costs_no_more_than_the_tries() -> None:
+    with open_script(lambda n, body: refuse(429, "slow down"), tries=3) as (endpoint, ask):
+        assert ask().error == "HTTP 429: slow down (3 tries)"
+        assert endpoint.num_hits == 3
+
+
+def test_https_where_the_server_speaks_http_is_fatal_and_says_so() -> None:
+    with serve_script(lambda n, body: chat("fine")) as endpoint:
+        model = make_model(endpoint.url.replace("http://", "https://"))
+        with (
+            open_loop(HttpTeacher(model)) as ask,
+            pytest.raises(TeacherError, match=r"does not speak TLS.*Is it meant to be http://"),
+        ):
+            ask(make_request(model))
+
+
+def test_a_certificate_that_nobody_vouches_for_is_fatal_and_its_authority_can_be_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = make_certificate(tmp_path)
+    with serve_script(lambda n, body: chat("fine"), tls=(certificate, key)) as endpoint:
+        model = make_model(endpoint.url)
+        with (
+            open_loop(HttpTeacher(model)) as ask,
+            pytest.raises(TeacherError, match=r"certificate that cannot be verified.*SSL_CERT_FILE"),
+        ):
+            ask(make_request(model))
+        assert endpoint.num_hits == 0
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        with open_loop(HttpTeacher(model)) as ask:
+            assert ask(make_request(model)).text == "fine"
+
+
+def make_certificate(directory: Path) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 that signs itself, and its key."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl to make a certificate with")
+    certificate, key = directory / "cert.pem", directory / "key.pem"
+    options = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=127.0.0.1"
+    subprocess.run(
+        [
+            openssl,
+            *options.split(),
+            "-addext",
+            "subjectAltName=IP:127.0.0.1",
+            "-keyout",
+            key,
+            "-out",
+            certificate,
+        ],
+        check=True,
+        capture_output=True,
+    )
+    return certificate, key
 
 
 def test_stopping_the_teacher_ends_a_wait_and_lets_what_is_in_flight_arrive() -> None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import socket
+import ssl
+import struct
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 
@@ -25,6 +30,8 @@ class Response:
     """Silence between single bytes of the body."""
     is_cut: bool = False
     """Whether the connection closes in the middle of the body."""
+    is_reset: bool = False
+    """Whether the connection is reset instead of an answer."""
 
 
 Script = Callable[[int, dict[str, Any]], Response]
@@ -64,9 +71,17 @@ class Endpoint:
         return [body["messages"][-1]["content"] for body in self.bodies]
 
 
+class _PatientServer(ThreadingHTTPServer):
+    """Clients that break off, or do not like a certificate, are no news here."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
+
+
 @contextmanager
-def serve_script(script: Script) -> Iterator[Endpoint]:
-    """Serves the script on a free port."""
+def serve_script(script: Script, *, tls: tuple[Path, Path] | None = None) -> Iterator[Endpoint]:
+    """Serves the script on a free port, over TLS where a certificate and its key are given."""
     lock = threading.Lock()
     at_once = [0]
 
@@ -89,6 +104,11 @@ def serve_script(script: Script) -> Iterator[Endpoint]:
             time.sleep(response.delay_s)
             with lock:
                 at_once[0] -= 1
+            if response.is_reset:
+                # Closing with a linger time of 0 sends a reset.
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self.close_connection = True
+                return
             try:
                 self.send(response)
             except OSError:
@@ -116,10 +136,14 @@ def serve_script(script: Script) -> Iterator[Endpoint]:
         def log_message(self, format: str, *args: object) -> None:
             """Keeps the test's output clean."""
 
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    http = _PatientServer(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*tls)
+        http.socket = context.wrap_socket(http.socket, server_side=True)
     http.daemon_threads = True
     http.block_on_close = False
-    endpoint = Endpoint(f"http://127.0.0.1:{http.server_address[1]}/v1")
+    endpoint = Endpoint(f"http{'s' if tls else ''}://127.0.0.1:{http.server_address[1]}/v1")
     thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:

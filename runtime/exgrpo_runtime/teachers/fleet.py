@@ -23,9 +23,9 @@ class Fleet:
         self._stopping: asyncio.Event = asyncio.Event()
 
     @property
-    def has_answered(self) -> bool:
-        """Whether any endpoint ever gave a reply."""
-        return any(endpoint.num_successes for endpoint in self.endpoints)
+    def num_successes(self) -> int:
+        """Replies that any endpoint ever gave."""
+        return sum(endpoint.num_successes for endpoint in self.endpoints)
 
     async def enter(self) -> Endpoint | None:
         """Waits for a slot and takes it; None once `stop` was called. `leave` gives it back."""

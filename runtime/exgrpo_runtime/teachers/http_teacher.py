@@ -63,11 +63,11 @@ class HttpTeacher(Teacher):
             TeacherError: no endpoint there, not one of this protocol, or it refuses us (401, 402, 403, 404).
         """
         patience = Patience(self.model.tries, self._first_backoff_s, self._random)
+        successes = self._fleet.num_successes
         while True:
             endpoint = await self._fleet.enter()
             if endpoint is None:
                 return STOPPED
-            successes = endpoint.num_successes
             sent_at = asyncio.get_running_loop().time()
             try:
                 reply = await self._attempt(endpoint, request)
@@ -82,10 +82,14 @@ class HttpTeacher(Teacher):
             finally:
                 self._fleet.leave(endpoint)
             can_move = self._fleet.note_failure(endpoint, failure, sent_at)
-            patience.lose(failure, is_free=can_move or _is_overtaken(endpoint, failure, successes))
+            # A 429 while others succeed says that the endpoint is well and that nothing was spent: it is no try of this request.
+            is_overtaken = failure.cause == "busy" and self._fleet.num_successes > successes
+            successes = self._fleet.num_successes
+            patience.lose(failure, is_free=can_move or is_overtaken)
             if patience.is_over:
                 return self._give_up(endpoint, failure, patience)
-            await self._fleet.pause(0.0 if can_move else patience.choose_wait(failure))
+            if not can_move and failure.wait_s is None:  # else the endpoint itself is held
+                await self._fleet.pause(patience.choose_wait(failure))
 
     async def _attempt(self, endpoint: Endpoint, request: Request) -> Reply:
         mode = endpoint.modes.choose(request.schema)
@@ -120,7 +124,7 @@ class HttpTeacher(Teacher):
         return reply
 
     def _give_up(self, endpoint: Endpoint, failure: PassingError, patience: Patience) -> Reply:
-        if failure.cause == "absent" and not self._fleet.has_answered:
+        if failure.cause == "absent" and not self._fleet.num_successes:
             tries = f"{patience.tries} tries"
             raise self._explain(
                 endpoint, f"cannot be reached: {failure} ({tries}). Is it running, and is base_url right?"
@@ -133,8 +137,3 @@ class HttpTeacher(Teacher):
 
     def _redact(self, text: str) -> str:
         return text.replace(self._key, "***") if self._key else text
-
-
-def _is_overtaken(endpoint: Endpoint, failure: PassingError, successes: int) -> bool:
-    """Whether others succeeded while this request was told to slow down: the endpoint is well, and nothing is spent on a 429."""
-    return failure.cause == "busy" and endpoint.num_successes > successes

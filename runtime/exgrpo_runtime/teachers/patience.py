@@ -29,8 +29,14 @@ class Patience:
         self._first_backoff_s = first_backoff_s
         self._random = generator
         self._free = 0
+        self._ills = 0
+        self._stalls = 0
         self._is_refused = False
-        self.tries = 0
+
+    @property
+    def tries(self) -> int:
+        """Attempts that count: all but those that were free, and 429s only since the endpoint last gave a reply to anyone."""
+        return self._ills + self._stalls
 
     @property
     def is_over(self) -> bool:
@@ -41,14 +47,15 @@ class Patience:
         """Counts a failed attempt, which is no try of the request where it `is_free`."""
         if is_free:
             self._free += 1
+            self._stalls = 0
+        elif failure.cause == "busy":
+            self._stalls += 1
         else:
-            self.tries += 1
+            self._ills += 1
         self._is_refused |= failure.wait_s is not None and failure.wait_s > LONGEST_RETRY_AFTER_S
 
     def choose_wait(self, failure: PassingError) -> float:
-        """Seconds until the next attempt; after a Retry-After the endpoint itself is held, so only the jitter is left."""
-        if failure.wait_s is not None:
-            return failure.wait_s * self._random.uniform(1.0, 1.05)
+        """Seconds until the next attempt, where the endpoint did not say."""
         factor = 4 if failure.cause == "busy" else 2
         backoff = self._first_backoff_s * factor ** max(0, self.tries - 1)
         return min(LONGEST_BACKOFF_S, backoff) * self._random.uniform(0.5, 1.5)
