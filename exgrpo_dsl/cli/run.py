@@ -46,6 +46,13 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Exit with 0, not 5, although some requests failed for good; --resume then keeps what there is.",
 )
+@click.option(
+    "--engine",
+    type=click.Choice(("local", "ray")),
+    default="local",
+    show_default=True,
+    help="Who sends a probe stage's requests: this process, or the workers of a Ray cluster (RAY_ADDRESS, else this machine).",
+)
 @task_option
 @set_option
 def run(
@@ -57,6 +64,7 @@ def run(
     shard: Shard | None,
     store: Path | None,
     allow_partial: bool,
+    engine: str,
     task: str | None,
     overrides: tuple[str, ...],
 ) -> int:
@@ -73,7 +81,7 @@ def run(
         artifact_dir = prepare_artifact(spec, Path(scratch), task, overrides)
         if artifact_dir is None:
             return 1
-        return _run(artifact_dir, spec, out, resume, limit, until, shard, store, allow_partial)
+        return _run(artifact_dir, spec, out, resume, limit, until, shard, store, allow_partial, engine)
 
 
 def _run(
@@ -86,6 +94,7 @@ def _run(
     shard: Shard | None,
     store: Path | None,
     allow_partial: bool,
+    engine: str,
 ) -> int:
     from rich.console import Console
 
@@ -111,6 +120,12 @@ def _run(
     misuse = find_misuse(manifest, until) if shard is not None else None
     if misuse is not None:
         raise click.UsageError(f"--shard {shard}: {misuse}")
+    if engine == "ray":
+        from exgrpo_runtime.probing import ray_engine
+
+        misuse = ray_engine.find_misuse(manifest, until)
+        if misuse is not None:
+            raise click.UsageError(f"--engine ray: {misuse}")
     if store is not None and not store.parent.is_dir():
         raise click.UsageError(f"--store: there is no directory {store.parent} to keep replies in.")
     run_dir = out or _choose_run_dir(manifest.task, resume)
@@ -141,6 +156,7 @@ def _run(
             shard=shard,
             store=store,
             allow_partial=allow_partial,
+            engine=engine,
         )
     except FileExistsError as error:
         raise click.UsageError(str(error)) from error

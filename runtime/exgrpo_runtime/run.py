@@ -69,6 +69,7 @@ def run_artifact(
     shard: Shard | None = None,
     store: Path | None = None,
     allow_partial: bool = False,
+    engine: str = "local",
 ) -> RunResult:
     """Runs the task compiled in `artifact_dir`, writing to `out`.
 
@@ -85,6 +86,7 @@ def run_artifact(
         store: where replies are kept; None: in `out`.
         allow_partial: whether a run some of whose requests failed for good is as good as any: it ends with 0, and a probe stage
             that finished so is kept by `resume`, which otherwise asks for what failed again.
+        engine: who sends the requests of probe stages: `local`, this process; `ray`, the workers of a cluster.
 
     Raises:
         ExgrpoError: the world failed; result.json says what, and finished stages stay.
@@ -116,6 +118,7 @@ def run_artifact(
                 shard,
                 store or out / "replies.sqlite",
                 allow_partial,
+                engine,
             )
         except KeyboardInterrupt:
             close_run(run_dir, state.results, "interrupted", 130, "Interrupted. Go on with --resume.")
@@ -168,6 +171,7 @@ def _run_stages(
     shard: Shard | None,
     store_path: Path,
     allow_partial: bool,
+    engine: str,
 ) -> None:
     manifest = artifact.manifest
     state.files = hash_files(manifest)
@@ -195,7 +199,7 @@ def _run_stages(
             if done is None:
                 run_dir.drop_stages_from(index, keep=set())
                 chosen = take_shard(rows, stage, manifest, shard)
-                _run_stage(artifact, run_dir, index, stage, inputs, state, chosen, store, progress)
+                _run_stage(artifact, run_dir, index, stage, inputs, state, chosen, store, progress, engine)
                 done = read_json(run_dir.get_stage_dir(index, stage.name) / "done.json")
                 status = "done"
             else:
@@ -230,6 +234,7 @@ def _run_stage(
     rows: RowsBySplit,
     store: ReplyStore,
     progress: Progress,
+    engine: str,
 ) -> None:
     started = time.monotonic()
     with run_dir.open_stage(index, stage.name) as work:
@@ -243,7 +248,7 @@ def _run_stage(
             progress=progress,
             student_dir=state.student_dir,
         )
-        summary = call_stage(stage, context)
+        summary = call_stage(stage, context, engine, (run_dir.path / "workers").absolute())
         if isinstance(stage, ProbeStage):
             summary = {**summary, "dataset": write_data_files(stage, context)}
         seconds = time.monotonic() - started

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from exgrpo_artifact.boxed import prepare_comparing
@@ -82,13 +83,23 @@ def _find_models(artifact: Artifact, stage: Stage) -> set[str]:
     return asked | {str(node.params["model"]) for node in nodes if "model" in node.params}
 
 
-def call_stage(stage: Stage, context: Context) -> dict[str, Any]:
+def call_stage(stage: Stage, context: Context, engine: str, stores: Path) -> dict[str, Any]:
     """Runs one stage, which writes below the context's `work`; its summary.
+
+    Args:
+        stage: the stage.
+        context: where it runs.
+        engine: who sends a probe stage's requests: `local`, this process; `ray`, a cluster.
+        stores: directory for the stores of a cluster's nodes.
 
     Raises:
         ExgrpoError: the world failed.
     """
     # torch and TRL take seconds to import: only the stages that train pay for them.
+    if isinstance(stage, ProbeStage) and engine == "ray":
+        from exgrpo_runtime.probing.ray_engine import run_probe_stage_on_ray
+
+        return run_probe_stage_on_ray(stage, context, stores)
     if isinstance(stage, ProbeStage):
         from exgrpo_runtime.probing.stage import run_probe_stage
 

@@ -7,7 +7,7 @@ order replies arrive in.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ def run_probe_stage(
     *,
     solve: Solve | None = None,
     open_model: Callable[[Model], Teacher] = open_teacher,
+    given: Mapping[str, Reply] | None = None,
 ) -> dict[str, Any]:
     """Asks for the probes, filters them and writes what is left.
 
@@ -48,6 +49,7 @@ def run_probe_stage(
         context: where it runs.
         solve: who answers for the student in `solved`; None: the student as the last training stage left it.
         open_model: how a model becomes a teacher.
+        given: by key, failures of requests that others have sent for this run.
 
     Returns:
         Rows, requests (asked, from_store, failed_requests, tokens, budget) and the funnel by rule, reason, row.
@@ -58,7 +60,13 @@ def run_probe_stage(
     """
     declaration = context.manifest.probes[stage.probes]
     rows = context.rows[declaration.dataset][stage.split]
-    run = _Run(stage, declaration, context, Asker(context.store, open_model), Funnel(declaration.rules))
+    run = _Run(
+        stage,
+        declaration,
+        context,
+        Asker(context.store, open_model, given=given or {}),
+        Funnel(declaration.rules),
+    )
     probes = run.ask_probes(rows)
     conditions = Conditions(context, declaration.name, run.asker, solve)
     for keep in declaration.keeps:

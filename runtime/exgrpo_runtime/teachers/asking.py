@@ -69,6 +69,8 @@ class Asker:
     store: ReplyStore
     open_model: Callable[[Model], Teacher] = open_teacher
     tally: Tally = field(default_factory=Tally)
+    given: Mapping[str, Reply] = field(default_factory=dict)
+    """By key: failures that count as this run's own, so that nothing is sent again."""
 
     def ask_all(self, requests: Sequence[Request], on_reply: OnReply = lambda _: None) -> list[Reply]:
         """The replies, in the order of the requests; equal requests are sent once.
@@ -97,8 +99,9 @@ class Asker:
         stored = self.store.find(list(distinct.values()))
         pending: dict[str, list[Request]] = {}
         for key, request in distinct.items():
-            if key in stored:
-                land(request, stored[key], False)
+            reply = stored.get(key) or self.given.get(key)
+            if reply is not None:
+                land(request, reply, False)
             else:
                 pending.setdefault(request.model.name, []).append(request)
         if pending:
