@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from exgrpo_artifact.errors import MissingDependencyError, ModelError
-from exgrpo_artifact.manifest import Dialogue, EvaluateStage, GrpoStage, Manifest, SftStage
+from exgrpo_artifact.manifest import Dialogue, EvaluateStage, FieldType, GrpoStage, Manifest, SftStage
 from exgrpo_artifact.named import NamedTuple
 from exgrpo_artifact.storage import MANIFEST
 from exgrpo_artifact.validation import validate_json
@@ -260,11 +260,14 @@ class _Measure(NamedTuple):
             return self.probes.get(row.uid, [])
         declared = self.manifest.probes[dialogue.probes]
         # Nobody knows yet how long they will be: as empty texts they make the count a lower bound.
-        fields: dict[str, Any] = {
-            field.name: 0 if field.type.kind in ("number", "int") else [] if field.type.kind == "list" else ""
-            for field in declared.yields
-        }
+        fields: dict[str, Any] = {field.name: _make_empty(field.type) for field in declared.yields}
         return [Probe(row.uid, rule, fields, False) for rule in declared.rules]
+
+
+def _make_empty(kind: FieldType) -> Any:
+    if kind.kind == "record":
+        return {field.name: _make_empty(field.type) for field in kind.fields}
+    return 0 if kind.kind in ("number", "int") else [] if kind.kind == "list" else ""
 
 
 def _check_budget(

@@ -16,7 +16,7 @@ from exgrpo_artifact.graph import Graph, Node, RewardGraph
 from exgrpo_artifact.judgements import Judgement, collect_judgements
 from exgrpo_artifact.operations import apply_operation, is_external
 from exgrpo_artifact.rewards import Rollout, Scores, evaluate_reward
-from exgrpo_artifact.values import Failed, Value, clean_value, find_gap
+from exgrpo_artifact.values import Failed, Value, clean_value, find_gap, read_path
 
 if TYPE_CHECKING:
     import random
@@ -112,7 +112,9 @@ class _Given:
         if node.op in self._wholes:
             return _require(self._wholes[node.op], node)  # type: ignore[no-any-return]
         record = _require(self._records[node.op], node)
-        return clean_value(record.get(node.params["name" if node.op == "column" else "field"]))
+        if node.op == "column":
+            return clean_value(record.get(node.params["name"]))
+        return clean_value(read_path(record, node.params["field"]))
 
     def require_rng(self, node: Node) -> random.Random:
         return _require(self._rng, node)  # type: ignore[no-any-return]

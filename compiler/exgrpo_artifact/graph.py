@@ -7,7 +7,7 @@ Ops and their `params` (arguments in brackets):
 
     const      value                            a literal: number, text, bool, null or list of them
     column     name                             a column of the source row (field graphs only)
-    item       field                            a field of the row
+    item       field                            a field of the row; `a.b` is field b of the record a
     probe      field                            a field of the probe at hand (`keep probe` conditions only)
     probes     -                                the probes of the row left so far (filters only)
     k          -                                number of probes sampled (cuts only)

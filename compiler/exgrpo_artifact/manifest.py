@@ -24,11 +24,20 @@ class EnvRef(Frozen):
 
 
 class FieldType(Frozen):
-    """`text number int bool any`, `choice(...)`, `list[T]`."""
+    """`text number int bool any`, `choice(...)`, `list[T]`, `{ name: T }`."""
 
-    kind: Literal["text", "number", "int", "bool", "any", "choice", "list"]
+    kind: Literal["text", "number", "int", "bool", "any", "choice", "list", "record"]
     options: tuple[str, ...] = ()
     element: FieldType | None = None
+    fields: tuple[RecordField, ...] = ()
+    """Of a record, in order."""
+
+
+class RecordField(Frozen):
+    """A field of a record."""
+
+    name: str
+    type: FieldType
 
 
 AnswerKind = Literal[
@@ -73,7 +82,14 @@ def _read_field_type(plain: Mapping[str, Any] | None) -> FieldType | None:
     if plain is None:
         return None
     element = _read_field_type(plain.get("element"))
-    return FieldType(kind=plain["kind"], options=tuple(plain.get("options", ())), element=element)
+    fields = tuple(
+        RecordField(name=inner["name"], type=kind)
+        for inner in plain.get("fields", ())
+        if (kind := _read_field_type(inner["type"])) is not None
+    )
+    return FieldType(
+        kind=plain["kind"], options=tuple(plain.get("options", ())), element=element, fields=fields
+    )
 
 
 # --- data -------------------------------------------------------------------------------------------------

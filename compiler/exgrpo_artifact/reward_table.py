@@ -16,7 +16,7 @@ from exgrpo_artifact.graph import Node, RewardGraph
 from exgrpo_artifact.levels import Place, place_nodes
 from exgrpo_artifact.operations import apply_operation, is_external
 from exgrpo_artifact.record import Record
-from exgrpo_artifact.values import NOT_APPLICABLE, Failed, Value, clean_value, find_gap
+from exgrpo_artifact.values import NOT_APPLICABLE, Failed, Value, clean_value, find_gap, read_path
 
 
 class Rollout(Record):
@@ -197,7 +197,7 @@ class RewardTable:
         if node.op == "const":
             return clean_value(node.params["value"])
         if node.op == "item":
-            return clean_value(self._item.get(node.params["field"]))
+            return clean_value(read_path(self._item, node.params["field"]))
         assert rollout is not None, f"`{node.op}` is at rollout level or finer"
         one = self._rollouts[rollout]
         if node.op != "turn":

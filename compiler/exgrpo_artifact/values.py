@@ -7,6 +7,7 @@ nothing to compute from (a turn left out, a mean over nothing); failed means tha
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from enum import Enum
 from typing import Any, Final, TypeAlias
 
@@ -56,6 +57,16 @@ def find_gap(values: list[Value] | tuple[Value, ...]) -> Failed | NotApplicable 
         if value is None or value is NOT_APPLICABLE:
             gap = NOT_APPLICABLE
     return gap
+
+
+def read_path(fields: Mapping[str, Any], path: str) -> Any:
+    """The value of a field, `a.b` being field b of the record a; None where there is none."""
+    value: Any = fields
+    for name in path.split("."):
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(name)
+    return value
 
 
 def clean_value(value: Any) -> Value:

@@ -202,13 +202,25 @@ Expr = (
 # --- types ------------------------------------------------------------------------------------------------
 
 
+class RecordField(Node):
+    """`name: type` of a record type."""
+
+    name: Name
+    type: TypeExpr
+    span: Span
+
+
 class TypeExpr(Node):
-    """`text`, `number.last`, `choice("A", "B")`, `regex(`…`)`, `list[T]`: dotted name, arguments, element."""
+    """`text`, `number.last`, `choice("A", "B")`, `regex(`…`)`, `list[T]`: dotted name, arguments, element.
+
+    `{ name: type, … }` is a record: its name is `record`, which cannot be written, and `fields` is no None.
+    """
 
     name: str
     arguments: tuple[Argument, ...]
     element: TypeExpr | None
     span: Span
+    fields: tuple[RecordField, ...] | None = None
 
 
 # --- statements -------------------------------------------------------------------------------------------

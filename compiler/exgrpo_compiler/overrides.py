@@ -13,8 +13,9 @@ from typing import TypeVar, cast
 from exgrpo_artifact.record import Record, get_fields, replace
 from exgrpo_compiler.ast import Call, Decl, Expr, NamedStmt, Ref, Text
 from exgrpo_compiler.diagnostics import Label, Outcome, find_closest, suggest_name
+from exgrpo_compiler.override_labels import find_removed, find_replaced, find_term
 from exgrpo_compiler.problems import Problems, list_names
-from exgrpo_compiler.program import Overridden, Program
+from exgrpo_compiler.program import Overridden, Program, Replaced
 from exgrpo_compiler.source import Source, Span
 from exgrpo_compiler.targets import (
     Path,
@@ -38,15 +39,22 @@ def apply_overrides(program: Program, texts: Sequence[str], parse: ParseExpressi
     problems = Problems()
     result = Overridden(program)
     seen: dict[Target, Span] = {}
-    for text in texts:
-        result = _apply(result, text, parse, problems, seen)
+    for number, text in enumerate(texts, start=1):
+        # Reports are shown by the name of their source: each override has one of its own.
+        name = "--set" if number == 1 else f"--set ({number})"
+        result = _apply(result, text, name, parse, problems, seen)
     return Outcome(result, problems.found)
 
 
 def _apply(
-    state: Overridden, text: str, parse: ParseExpression, problems: Problems, seen: dict[Target, Span]
+    state: Overridden,
+    text: str,
+    name: str,
+    parse: ParseExpression,
+    problems: Problems,
+    seen: dict[Target, Span],
 ) -> Overridden:
-    source = Source("--set", text, "--set")
+    source = Source(name, text, name)
     match = _PATH.match(text)
     if match is None:
         problems.error(
@@ -60,7 +68,7 @@ def _apply(
     span = Span(source, match.start(1), match.end(1))
     target = _find_target(state.program, path, span, problems)
     # The value keeps its offsets in the whole text, so that carets stand under what was typed.
-    value_source = Source("--set", " " * match.end() + text[match.end() :], "--set")
+    value_source = Source(name, " " * match.end() + text[match.end() :], name)
     parsed = parse(value_source)
     problems.extend(_move(diagnostic, source) for diagnostic in parsed.diagnostics)
     if target is None or parsed.value is None:
@@ -77,7 +85,10 @@ def _apply(
     if isinstance(parsed.value, Ref) and parsed.value.name == "off":
         return _turn_off(state, target, span, problems)
     value = _move(parsed.value, source)
-    return replace(state, program=set_target(state.program, target, value))
+    program = set_target(state.program, target, value)
+    place = find_replaced(state.program.decls[target.key], program.decls[target.key], value)
+    change = Replaced(place, value.span, f"`{'.'.join(path)}` was set to this")
+    return replace(state, program=program, replaced=(*state.replaced, change))
 
 
 def _find_target(program: Program, path: Path, span: Span, problems: Problems) -> Target | None:
@@ -140,6 +151,8 @@ def _turn_off(state: Overridden, target: Target, span: Span, problems: Problems)
     decl = state.program.decls[target.key]
     if is_term(decl, target.path) and target.path[0] != "total":
         terms = state.terms_off | {(target.key, target.path[0])}
+        change = Replaced(find_term(decl, target.path[0]), span, "turned off here")
+        state = replace(state, replaced=(*state.replaced, change))
         return replace(state, terms_off=terms, turned_off=_add(state.turned_off, target.qualified))
     changed = turn_off(decl, target.path)
     if changed is None:
@@ -150,7 +163,9 @@ def _turn_off(state: Overridden, target: Target, span: Span, problems: Problems)
             hint=_list_switches(state.program, target),
         )
         return state
+    change = Replaced(find_removed(decl, changed), span, "turned off here")
     program = state.program.with_decl(target.key, changed)
+    state = replace(state, replaced=(*state.replaced, change))
     return replace(state, program=program, turned_off=_add(state.turned_off, target.qualified))
 
 

@@ -61,6 +61,10 @@ def check_spec(
         from exgrpo_compiler.consequences import drop_consequences  # here: most specs have no mistake
 
         diagnostics = drop_consequences(specs, resolved.diagnostics, diagnostics)
+    if overrides:
+        from exgrpo_compiler.override_labels import label_overrides
+
+        diagnostics = label_overrides(changed.value.replaced, diagnostics)
     reported = apply_silences(specs, diagnostics, is_overridden=bool(overrides))
     return Outcome(CheckedSpec(own.checked, tuple(overrides), turned_off, own.notes), reported)
 

@@ -91,6 +91,16 @@ TermsOff = frozenset[tuple[Key, str]]
 """(reward, term) pairs that were turned off."""
 
 
+class Replaced(NamedTuple):
+    """Text of a spec that `--set` put something else in the place of."""
+
+    place: Span
+    value: Span
+    """In the text of the `--set`."""
+    text: str
+    """What to say of it where `place` is shown."""
+
+
 class Overridden(Record):
     """A program with all overrides in it."""
 
@@ -99,3 +109,4 @@ class Overridden(Record):
     """Names of filters, stages and terms, as `invert.in_reach`."""
     terms_off: TermsOff = frozenset()
     """The terms among them."""
+    replaced: tuple[Replaced, ...] = ()

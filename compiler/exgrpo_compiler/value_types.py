@@ -6,9 +6,10 @@ Units belong to numbers only: `tok`, `usd`, `s`, …
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
-from exgrpo_artifact.manifest import FieldType
+from exgrpo_artifact.manifest import FieldType, RecordField
 from exgrpo_artifact.record import Record
 
 Kind = Literal["text", "number", "int", "bool", "any", "choice", "list", "record"]
@@ -26,12 +27,20 @@ class Type(Record, guarded=False):
     unit: str | None = None
     title: str = ""
     """What a record is called in messages: "a row of `gsm8k`"."""
+    is_written: bool = False
+    """Whether a record's type is written out, `{ name: T }`; rows and probes have declarations."""
     is_open: bool = False
     """Whether a record may have more fields than are known, since its declaration is broken."""
 
     def __hash__(self) -> int:
         # Types are keys of what is remembered of templates: equal types have these in common, and few others do.
         return hash((self.kind, self.title, self.unit, len(self.fields)))
+
+    def walk_fields(self, path: str) -> Iterator[tuple[str, Type]]:
+        """This value at `path` and everything inside of it that is no list's, by the path to it: `row`, `row.a`."""
+        yield path, self
+        for name, type_ in self.fields:
+            yield from type_.walk_fields(f"{path}.{name}")
 
     def get_field(self, name: str) -> Type | None:
         """Type of a record's field, or None."""
@@ -76,8 +85,10 @@ def describe_type(type_: Type) -> str:
         return f"list[{describe_type(type_.element)}]"
     if type_.kind == "choice":
         return "choice(" + ", ".join(f'"{option}"' for option in type_.options) + ")"
+    if type_.kind == "record" and type_.is_written:
+        return "{ " + ", ".join(f"{name}: {describe_type(field)}" for name, field in type_.fields) + " }"
     if type_.kind == "record":
-        return type_.title or "record"
+        return type_.title or "a record"
     return f"{type_.kind} in {type_.unit}" if type_.unit else type_.kind
 
 
@@ -88,8 +99,8 @@ def name_type(type_: Type) -> str:
     'an int'
     """
     shown = describe_type(type_)
-    if type_.kind == "record" and type_.title:
-        return shown
+    if type_.kind == "record":
+        return f"a record {shown}" if type_.is_written else shown
     return f"{'an' if shown[0] in 'aeiou' else 'a'} {shown}"
 
 
@@ -106,7 +117,8 @@ def fits(actual: Type, due: Type) -> bool:
     if due.kind == "list" and actual.kind == "list":
         return due.element is None or actual.element is None or fits(actual.element, due.element)
     if due.kind == "record" and actual.kind == "record":
-        return actual.title == due.title
+        pairs = [(actual.get_field(name), field) for name, field in due.fields]
+        return all(field is not None and fits(field, wanted) for field, wanted in pairs)
     return actual.kind == due.kind
 
 
@@ -125,7 +137,7 @@ def join_types(left: Type, right: Type) -> Type | None:
 
 
 def to_field_type(type_: Type) -> FieldType:
-    """The artifact's form of a type. Records have none."""
-    assert type_.kind != "record", "a record has no field type"
+    """The artifact's form of a type."""
     element = to_field_type(type_.element) if type_.element is not None else None
-    return FieldType(kind=type_.kind, options=type_.options, element=element)
+    fields = tuple(RecordField(name=name, type=to_field_type(field)) for name, field in type_.fields)
+    return FieldType(kind=type_.kind, options=type_.options, element=element, fields=fields)

@@ -8,6 +8,7 @@ from exgrpo_artifact.evaluate import find_external_nodes
 from exgrpo_artifact.graph import Node, RewardGraph
 from exgrpo_artifact.manifest import Cut, Dialogue, EvaluateStage, GrpoStage, Manifest, Probes, Rule
 from exgrpo_artifact.named import NamedTuple
+from exgrpo_artifact.values import read_path
 from exgrpo_dsl.preview.marks import Part, open_templates, split_parts
 from exgrpo_dsl.preview.rows import ShownRow, make_probes, mark_probes
 from exgrpo_runtime.plans import PlannedTurn, cut_probes, draw_probes, make_rng, make_seed, plan_dialogue
@@ -251,7 +252,7 @@ class _Maker:
 
     def _find_text(self, dialogue: Dialogue, node: Node) -> str:
         if node.op == "item":
-            return str(self.row.marked.fields[node.params["field"]])
+            return str(read_path(self.row.marked.fields, node.params["field"]))
         if node.op == "const":
             return str(node.params["value"])
         if node.op != "turn":

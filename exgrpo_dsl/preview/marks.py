@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from exgrpo_artifact.manifest import FieldType
 from exgrpo_artifact.named import NamedTuple
 from exgrpo_artifact.operations import FUNCTIONS
 from exgrpo_runtime.templates import TemplateSet
@@ -105,12 +106,15 @@ def make_secret(value: Any, path: str) -> Any:
     return value
 
 
-def make_placeholder(kind: str, path: str, options: Sequence[str] = ()) -> Any:
+def make_placeholder(type_: FieldType, path: str) -> Any:
     """What stands for a value that is not there yet: «probe.question», of the kind that the template expects."""
+    kind = type_.kind
+    if kind == "record":
+        return {one.name: make_placeholder(one.type, f"{path}.{one.name}") for one in type_.fields}
     if kind in ("number", "int"):
         return _make_number(0, f"{_HOLE}«{path}»")
     if kind == "list":
-        return [f"{_HOLE}«{path}»"]
+        return [make_placeholder(type_.element or FieldType(kind="any"), path)]
     if kind == "bool":
         return True
     return f"{_HOLE}«{path}»"

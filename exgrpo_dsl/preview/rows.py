@@ -156,7 +156,4 @@ def make_probes(manifest: Manifest, dialogue: Dialogue, uid: str, secret: frozen
 
 
 def _name_fields(declared: Probes, at: int) -> dict[str, Any]:
-    return {
-        field.name: make_placeholder(field.type.kind, f"probe {at}.{field.name}", field.type.options)
-        for field in declared.yields
-    }
+    return {field.name: make_placeholder(field.type, f"probe {at}.{field.name}") for field in declared.yields}

@@ -203,3 +203,19 @@ def test_the_same_place_set_twice_is_an_error_that_shows_both() -> None:
     assert (found.id, found.message) == ("bad-override", "`gsm8k_exgrpo.train.steps` is set twice.")
     assert found.span.source.text == "gsm8k_exgrpo.train.steps=30"
     assert found.hint == "remove this, or `--set train.steps=20` before it"
+
+
+def test_a_report_that_shows_replaced_text_shows_what_took_its_place() -> None:
+    found = check(GSM8K, "train.group={ full: 8 }", "train.compare={ partial: 4 }")
+    (bonus,) = [item for item in found if item.id == "dead-bonus"]
+    shown = {label.text: label.span.source.text[label.span.start :] for label in bonus.labels[-2:]}
+    assert shown == {
+        "`train.group` was set to this": "{ full: 8 }",
+        "`train.compare` was set to this": "{ partial: 4 }",
+    }
+
+
+def test_a_report_about_other_text_has_no_such_label() -> None:
+    found = check(GSM8K.replace("item.gold }}", "item.glod }}"), "train.steps=20")
+    assert found
+    assert not [label for item in found for label in item.labels if label.span.source.name == "--set"]

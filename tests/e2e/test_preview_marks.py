@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from exgrpo_artifact.manifest import FieldType
 from exgrpo_dsl.preview.marks import (
     Part,
     clean_value,
@@ -103,19 +106,19 @@ def test_texts_of_the_data_cannot_pretend_to_be_marks() -> None:
         ("bool", "{% if probe.x %}«probe 1.x»{% endif %}"),
     ],
 )
-def test_placeholders_stand_wherever_a_value_of_their_kind_may(kind: str, template: str) -> None:
-    probe = {"x": make_placeholder(kind, "probe 1.x")}
+def test_placeholders_stand_wherever_a_value_of_their_kind_may(kind: Any, template: str) -> None:
+    probe = {"x": make_placeholder(FieldType(kind=kind), "probe 1.x")}
     assert "«probe 1.x»" in open_templates({"t": template}).render("t", probe=probe)
 
 
 def test_a_secret_placeholder_stays_secret_through_filters() -> None:
-    probe = {"x": make_secret(make_placeholder("text", "probe 1.x"), "probe.x")}
+    probe = {"x": make_secret(make_placeholder(FieldType(kind="text"), "probe 1.x"), "probe.x")}
     parts = split_parts(open_templates({"t": "{{ probe.x | number }}"}).render("t", probe=probe))
     assert parts == (Part("«probe 1.x»", "probe.x"),)
 
 
 def test_a_number_that_is_not_there_yet_is_secret_where_its_field_is() -> None:
-    probe = {"x": make_secret(make_placeholder("number", "probe 1.x"), "probe.x")}
+    probe = {"x": make_secret(make_placeholder(FieldType(kind="number"), "probe 1.x"), "probe.x")}
     parts = split_parts(open_templates({"t": "{{ probe.x | round(1) }}"}).render("t", probe=probe))
     assert parts == (Part("«probe 1.x»", "probe.x"),)
 

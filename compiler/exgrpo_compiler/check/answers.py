@@ -17,7 +17,7 @@ from exgrpo_compiler.diagnostics import suggest_name
 from exgrpo_compiler.ir import CheckedAnswer
 from exgrpo_compiler.problems import list_names, suggest_fix
 from exgrpo_compiler.source import Span
-from exgrpo_compiler.value_types import Type, to_field_type
+from exgrpo_compiler.value_types import Type, name_type, to_field_type
 
 _BY_KIND: Mapping[str, AnswerKind] = {
     "number": "number.last",
@@ -49,6 +49,14 @@ def check_answer(context: Context, decl: Decl) -> CheckedAnswer | None:
     )
     extract = block.get("extract")
     if type_ is None or extract is None:
+        return None
+    if type_.kind in ("list", "record"):
+        context.problems.error(
+            "type-mismatch",
+            decl.type.span,
+            f"An answer is one value; this is {name_type(type_)}.",
+            hint='its type is text, number, int, bool or choice("A", "B")',
+        )
         return None
     spec = _read_extract(context, extract.value, to_field_type(type_))
     return CheckedAnswer(spec) if spec else None
@@ -87,7 +95,7 @@ def get_answer_for(type_: Type) -> AnswerSpec:
 def _find_answer(context: Context, type_: TypeExpr, name: str, span: Span) -> AnswerSpec | None:
     if context.is_lost(name):
         return None
-    if context.program.find(context.module, name.partition(".")[0]) is None:
+    if type_.fields is None and context.program.find(context.module, name.partition(".")[0]) is None:
         known = [*ANSWER_KINDS, "regex", *context.program.names_of(context.module, "answer")]
         context.problems.error(
             "unknown-name",

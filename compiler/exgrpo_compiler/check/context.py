@@ -99,6 +99,14 @@ def find_name(context: Context, name: str, span: Span, kinds: tuple[str, ...], w
 
 def find_type_name(context: Context, type_: TypeExpr, kinds: tuple[str, ...], what: str) -> Key | None:
     """The declaration that a parameter's type names."""
+    if type_.fields is not None:
+        due = " or ".join(KIND_TITLES[kind] for kind in kinds)
+        context.problems.error(
+            "kind-mismatch",
+            type_.span,
+            f"The name of {due} is due here, for {what}; this is a record's type.",
+        )
+        return None
     alias, dot, name = type_.name.partition(".")
     if dot:
         target = context.program.find(context.module, alias)

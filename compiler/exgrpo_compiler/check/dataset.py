@@ -319,7 +319,7 @@ def _read_fields(context: Context, statements: Sequence[FieldStmt]) -> tuple[Che
             )
             continue
         seen[name.text] = statement
-        type_ = read_type(scope.context, statement.type)
+        type_ = read_type(scope.context, statement.type, f"`{name.text}`")
         field = _read_field(scope, statement, type_)
         fields.append(field or _stand_in(statement, type_ or ANY))
     return tuple(fields)
@@ -345,14 +345,16 @@ def _read_field(scope: Scope, statement: FieldStmt, type_: Type | None) -> Check
             "unit-mismatch", value.span, f"Field `{name}` is a plain number, without a unit."
         )
         return None
-    is_convertible = (type_.kind == "int" and value.type.kind == "number") or (
-        type_.kind == "choice" and value.type.kind == "text"
-    )
+    is_convertible = (type_.kind, value.type.kind) in _CONVERTED
     if not is_convertible and not verify_type(
         scope, value, type_, f"Field `{name}`", hint=_get_conversion(type_)
     ):
         return None
     return CheckedField(name, type_, statement.secret, value)
+
+
+_CONVERTED = frozenset({("int", "number"), ("choice", "text"), ("record", "any")})
+"""Kinds of a field, and of what it may be mapped to besides what fits it: each row is converted, or refused."""
 
 
 def _get_conversion(type_: Type) -> str | None:

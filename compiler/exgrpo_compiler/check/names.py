@@ -40,6 +40,9 @@ def check_name(scope: Scope, expr: Ref, check_const: CheckConst) -> Typed | None
 
 def check_attribute(scope: Scope, expr: Attribute, check_const: CheckConst) -> Typed | None:
     """`value.name`: a field, a column, a turn, or a const of a module."""
+    if isinstance(expr.value, Attribute):
+        record = check_attribute(scope, expr.value, check_const)
+        return _check_inner(scope, record, expr.name, expr.span) if record is not None else None
     if not isinstance(expr.value, Ref):
         scope.context.problems.error("unknown-field", expr.name.span, f"There is no `{expr.name.text}` here.")
         return None
@@ -52,6 +55,9 @@ def check_attribute(scope: Scope, expr: Attribute, check_const: CheckConst) -> T
             return check_field(scope, meaning, expr.name, expr.span)
         case RolloutName():
             return _check_rollout_field(scope, meaning, base.name, expr)
+        case FieldName() if meaning.type.kind == "record":
+            record = Typed("item", (), {"field": meaning.field}, meaning.type, "const", base.span)
+            return _check_inner(scope, record, expr.name, expr.span)
         case FieldName() | PlainName():
             type_ = name_type(meaning.type)
             scope.context.problems.error(
@@ -91,6 +97,28 @@ def check_field(scope: Scope, meaning: RecordName, name: Name, span: Span) -> Ty
         )
         return None
     return Typed(meaning.op, (), {"field": name.text}, type_, "const", span)
+
+
+def _check_inner(scope: Scope, record: Typed, name: Name, span: Span) -> Typed | None:
+    """A field of a record that a row or a probe holds."""
+    shown = record.span.source.text[record.span.start : record.span.end]
+    if record.type.kind != "record" or record.op not in ("item", "probe"):
+        scope.context.problems.error(
+            "unknown-field", name.span, f"`{shown}` is {name_type(record.type)} and has no `{name.text}`."
+        )
+        return None
+    type_ = record.type.get_field(name.text)
+    if type_ is None:
+        scope.context.problems.unknown(
+            "unknown-field",
+            name.span,
+            f"`{shown}` has no field `{name.text}`.",
+            name.text,
+            record.type.field_names,
+            "its fields are",
+        )
+        return None
+    return Typed(record.op, (), {"field": f"{record.params['field']}.{name.text}"}, type_, "const", span)
 
 
 def _check_whole(scope: Scope, expr: Ref, meaning: Meaning) -> Typed | None:

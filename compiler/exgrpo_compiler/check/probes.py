@@ -182,7 +182,7 @@ def _read_yields(context: Context, statements: Sequence[YieldsStmt], decl: Decl)
             return ()
     fields: dict[str, CheckedYield] = {}
     for field in statements[0].fields:
-        type_ = read_type(context, field.type)
+        type_ = read_type(context, field.type, f"`{field.name.text}`")
         if field.name.text in fields:
             first = next(item for item in statements[0].fields if item.name.text == field.name.text)
             report_double(

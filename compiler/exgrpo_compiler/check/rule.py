@@ -52,7 +52,7 @@ def check_rule(context: Context, decl: Decl) -> CheckedRule | None:
 def _read_params(context: Context, params: tuple[Param, ...]) -> tuple[CheckedParam, ...]:
     checked: dict[str, CheckedParam] = {}
     for param in params:
-        type_ = read_type(context, param.type)
+        type_ = read_type(context, param.type, f"`{param.name.text}`")
         if param.name.text in checked:
             report_double(
                 context.problems,

@@ -17,8 +17,9 @@ from exgrpo_compiler.check.context import Context
 from exgrpo_compiler.checked_tests import CheckedRollout
 from exgrpo_compiler.diagnostics import find_closest
 from exgrpo_compiler.ir import CheckedDataset, CheckedDialogue, CheckedReward, CheckedRubric, Typed
+from exgrpo_compiler.problems import start_sentence
 from exgrpo_compiler.source import Span
-from exgrpo_compiler.value_types import Type, name_type
+from exgrpo_compiler.value_types import ANY, Type, name_type
 
 FAILED = "failed"
 """What a judge that gave no answer is written as."""
@@ -29,7 +30,12 @@ def check_item(
     context: Context, expr: Expr | None, dataset: CheckedDataset, rewards: Sequence[CheckedReward], span: Span
 ) -> dict[str, Any] | None:
     """The row's fields, at least those that the rewards read; None with diagnostics."""
-    needed = {node.params["field"] for reward in rewards for node in _walk_terms(reward) if node.op == "item"}
+    needed = {
+        node.params["field"].partition(".")[0]
+        for reward in rewards
+        for node in _walk_terms(reward)
+        if node.op == "item"
+    }
     before = len(context.problems)
     given: dict[str, Any] = {}
     if expr is not None and (not isinstance(expr, Record) or expr.tag is not None):
@@ -337,6 +343,12 @@ def _take_entries(context: Context, entries: Sequence[Entry]) -> list[Entry]:
 def _read_value(context: Context, expr: Expr, type_: Type, what: str) -> Any:
     if type_.kind == "choice" and isinstance(expr, Ref) and expr.name in type_.options:
         return expr.name
+    if type_.kind == "record" and isinstance(expr, Record) and expr.tag is None:
+        return _read_record(context, expr, type_, what)
+    if type_.kind == "list" and isinstance(expr, ListExpr) and _holds_records(type_):
+        return [
+            _read_value(context, item, type_.element or ANY, f"An element of {what}") for item in expr.items
+        ]
     constant = read_constant(context, expr)
     if constant is None:
         return None
@@ -348,6 +360,33 @@ def _read_value(context: Context, expr: Expr, type_: Type, what: str) -> Any:
             hint="a test's row has the types that the dataset's fields have",
         )
     return constant.value
+
+
+def _holds_records(type_: Type) -> bool:
+    return type_.kind == "record" or (type_.element is not None and _holds_records(type_.element))
+
+
+def _read_record(context: Context, expr: Record, type_: Type, what: str) -> dict[str, Any]:
+    """The fields of a record of the row; all of them are due, since an expression may read any."""
+    found: dict[str, Any] = {}
+    before = len(context.problems)
+    for entry in _take_entries(context, expr.entries):
+        name, field = entry.key.text, type_.get_field(entry.key.text)
+        if field is None:
+            message = f"{start_sentence(type_.title)} has no field `{name}`."
+            known = type_.field_names
+            context.problems.unknown("unknown-field", entry.key.span, message, name, known, "its fields are")
+        else:
+            found[name] = _read_value(context, entry.value, field, f"`{name}` of {what}")
+    missing = [name for name in type_.field_names if name not in found]
+    if missing and len(context.problems) == before:
+        context.problems.error(
+            "missing-key",
+            expr.span,
+            f"{what} has no `{missing[0]}` here.",
+            hint=f"write {{ {', '.join(f'{name}: …' for name in type_.field_names)} }}",
+        )
+    return found
 
 
 def _has_type(value: object, type_: Type) -> bool:
@@ -367,6 +406,8 @@ def _has_type(value: object, type_: Type) -> bool:
             return isinstance(value, list) and (
                 element is None or all(_has_type(item, element) for item in value)
             )
+        case "record":
+            return False  # a record is written as one, which was read above
     return isinstance(value, str | int | float | bool | list)
 
 

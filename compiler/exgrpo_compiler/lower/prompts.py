@@ -97,4 +97,7 @@ def _describe_shape(type_: Type) -> str:
         return "one of " + ", ".join(f'"{option}"' for option in type_.options)
     if type_.kind == "list" and type_.element is not None:
         return f"a list, each item {_describe_shape(type_.element)}"
+    if type_.kind == "record":
+        inside = ", ".join(f'"{name}": {_describe_shape(field)}' for name, field in type_.fields)
+        return f"an object with {inside}"
     return _SHAPES[type_.kind]

@@ -87,7 +87,11 @@ def build_facts(
     most = (math.inf if dialogue.count is None else dialogue.count) if num_looped else 0
     return Facts(
         scenarios={name: count_probes(cut, most) for name, cut in dialogue.scenarios.items()},
-        fields={one.name: describe_type(one.type) for one in dataset.fields},
+        fields={
+            path: describe_type(type_)
+            for one in dataset.fields
+            for path, type_ in one.type.walk_fields(one.name)
+        },
         scales=scales,
         num_looped=num_looped,
         num_closing=len(dialogue.closing),

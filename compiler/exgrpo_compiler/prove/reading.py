@@ -12,7 +12,7 @@ from exgrpo_artifact.aggregates import aggregate_list, aggregate_values
 from exgrpo_artifact.boxed import compare_plainly, find_last_boxed
 from exgrpo_artifact.graph import Node
 from exgrpo_artifact.operations import apply_operation, is_external
-from exgrpo_artifact.values import NOT_APPLICABLE, Failed, Value, clean_value, find_gap
+from exgrpo_artifact.values import NOT_APPLICABLE, Failed, Value, clean_value, find_gap, read_path
 from exgrpo_compiler.prove.atoms import Anatomy
 from exgrpo_compiler.prove.model import FAILED
 
@@ -78,7 +78,7 @@ class Reader:
         if node.op == "const":
             return clean_value(node.params["value"])
         if node.op == "item":
-            return clean_value(item.get(node.params["field"]))
+            return clean_value(read_path(item, node.params["field"]))
         if node.op == "turn":
             return turns.get(node.params["name"], NOT_APPLICABLE)
         if node.op in ("tokens", "num_turns"):

@@ -9,6 +9,7 @@ from typing import Any
 from exgrpo_artifact.answers import same_answer
 from exgrpo_artifact.manifest import AnswerSpec
 from exgrpo_artifact.record import Record
+from exgrpo_artifact.values import read_path
 from exgrpo_compiler.prove.attacks import Attack, list_attacks, repeat_question
 from exgrpo_compiler.prove.case import RewardCase
 from exgrpo_compiler.prove.hackable import Arena, Bench, Score, build_bench
@@ -84,7 +85,10 @@ def _find_other(bench: Bench, row: Row, rows: Sequence[Row]) -> Row:
     """A row whose answers are wrong for this one; a made-up one where all given ones have the same."""
 
     def differs(other: Row) -> bool:
-        return all(_differ(other.get(gold.field), row.get(gold.field), gold.answer) for gold in bench.golds)
+        return all(
+            _differ(read_path(other, gold.field), read_path(row, gold.field), gold.answer)
+            for gold in bench.golds
+        )
 
     made = make_rows(bench.dataset, bench.golds)
     start = next((at for at, one in enumerate(rows) if one is row), 0)

@@ -14,6 +14,7 @@ from exgrpo_artifact.answers import extract_answer, same_answer
 from exgrpo_artifact.graph import RewardGraph
 from exgrpo_artifact.manifest import AnswerSpec
 from exgrpo_artifact.record import Record
+from exgrpo_artifact.values import read_path
 from exgrpo_compiler.ir import CheckedDataset, CheckedDialogue, CheckedExchange
 from exgrpo_compiler.value_types import Type
 
@@ -107,14 +108,17 @@ def make_rows(
     specs = {gold.field: gold.answer for gold in golds}
     return [
         {
-            field.name: _make_value(field.type, specs.get(field.name), at, place)
+            field.name: _make_value(field.type, specs, field.name, at, place)
             for place, field in enumerate(dataset.fields)
         }
         for at in range(number)
     ]
 
 
-def _make_value(type_: Type, answer: AnswerSpec | None, at: int, place: int) -> Any:
+def _make_value(type_: Type, specs: Mapping[str, AnswerSpec], path: str, at: int, place: int) -> Any:
+    """A value of a field; `specs` has the answer types by which fields are read, by the path to each."""
+    if type_.kind == "record":
+        return {name: _make_value(field, specs, f"{path}.{name}", at, place) for name, field in type_.fields}
     if type_.kind == "choice":
         return type_.options[at % len(type_.options)] if type_.options else ""
     if type_.kind == "bool":
@@ -123,7 +127,8 @@ def _make_value(type_: Type, answer: AnswerSpec | None, at: int, place: int) -> 
         return _NUMBERS[at % len(_NUMBERS)]
     if type_.kind == "list":
         element = type_.element or Type("text")
-        return [_make_value(element, None, at + step, place) for step in range(2)]
+        return [_make_value(element, {}, path, at + step, place) for step in range(2)]
+    answer = specs.get(path)
     if answer is not None:
         return list_answers(answer)[at % 4]
     return _SENTENCES[(at + place) % len(_SENTENCES)]
@@ -157,14 +162,15 @@ def write_honest(
 
     Answers come from `answers`: those of another row are wrong ones.
     """
-    by_turn = {gold.turn: gold for gold in golds if gold.field in row}
-    row = {**row, **{gold.field: answers[gold.field] for gold in by_turn.values()}}
+    by_turn = {gold.turn: gold for gold in golds if read_path(row, gold.field) is not None}
+    for one in by_turn.values():
+        row = _put(row, one.field.split("."), read_path(answers, one.field))
     by_form = {form.turn: form for form in forms}
     rollouts: list[dict[str, str]] = [{}, {}, {}]
     for exchange in dialogue.exchanges:
         gold = by_turn.get(exchange.name)
         plain = (
-            state_answer(gold.answer, row[gold.field])
+            state_answer(gold.answer, read_path(row, gold.field))
             if gold is not None
             else "It follows from what is given."
         )
@@ -172,9 +178,15 @@ def write_honest(
         rollouts[0][exchange.name] = taught if taught is not None else plain
         rollouts[1][exchange.name] = "First the given numbers, then what was asked. " + plain
         form = by_form.get(exchange.name)
-        value = row[gold.field] if gold is not None else None
+        value = read_path(row, gold.field) if gold is not None else None
         rollouts[2][exchange.name] = plain if form is None else _meet_forms(form, gold, value, plain)
     return rollouts if rollouts[2] != rollouts[0] else rollouts[:2]
+
+
+def _put(row: Row, path: Sequence[str], value: Any) -> Row:
+    """The row with another value at a path."""
+    first, *rest = path
+    return {**row, first: _put(row[first], rest, value) if rest else value}
 
 
 def _meet_forms(form: Forms, gold: Golds | None, value: Any, plain: str) -> str:

@@ -98,7 +98,9 @@ _dissected: list[tuple[RewardGraph, Anatomy]] = []
 def list_fields(case: RewardCase) -> Mapping[str, str]:
     """Kinds of the row's fields."""
     dataset = case.program.known[case.reward.dataset]
-    return {field.name: field.type.kind for field in dataset.fields}
+    return {
+        path: type_.kind for field in dataset.fields for path, type_ in field.type.walk_fields(field.name)
+    }
 
 
 def find_scales(case: RewardCase) -> Mapping[str, tuple[float, float]]:

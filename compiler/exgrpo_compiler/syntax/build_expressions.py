@@ -129,7 +129,13 @@ class ExpressionBuilder:
     def _build_name_path(self, span: Span, children: Children) -> Path:
         return tuple(children)
 
+    def _build_record_field(self, span: Span, children: Children) -> ast.RecordField:
+        return ast.RecordField(children[0], children[1], span)
+
     def _build_type(self, span: Span, children: Children) -> ast.TypeExpr:
+        if not children or not isinstance(children[0], tuple):
+            fields = tuple(child for child in children if isinstance(child, ast.RecordField))
+            return ast.TypeExpr("record", (), None, span, fields)
         name = ".".join(part.text for part in children[0])
         element: ast.TypeExpr | None = None
         arguments: tuple[ast.Argument, ...] = ()

@@ -10,6 +10,7 @@ from exgrpo_artifact.graph import Node, RewardGraph
 from exgrpo_artifact.manifest import read_answer_spec
 from exgrpo_artifact.record import Record
 from exgrpo_artifact.rewards import Scores, evaluate_reward
+from exgrpo_artifact.values import read_path
 from exgrpo_compiler.checked_tests import CheckedTest
 from exgrpo_compiler.ir import CheckedProgram
 from exgrpo_compiler.program import Key
@@ -102,5 +103,5 @@ def _find_gold(test: CheckedTest, nodes: Mapping[str, Node], node: Node) -> Any:
         return None
     gold = nodes[node.args[1]]
     if gold.op == "item":
-        return test.item.get(gold.params["field"])
+        return read_path(test.item, gold.params["field"])
     return gold.params.get("value") if gold.op == "const" else None

@@ -117,6 +117,21 @@ def _convert_list(value: Any, field_type: FieldType) -> Any:
     return items
 
 
+def _convert_record(value: Any, field_type: FieldType) -> Any:
+    """Each declared field; what else the record holds is left out, as columns of the row are that no field names."""
+    if not isinstance(value, dict):
+        return Misfit("not-a-record", f"{show_value(value)} is not a record")
+    fields: dict[str, Any] = {}
+    for field in field_type.fields:
+        name = field.name
+        item = convert_value(value.get(name), field.type)
+        if isinstance(item, Misfit):
+            detail = "it is null" if name in value else "it is not there"
+            return Misfit(item.reason, f"`{name}`: {detail if value.get(name) is None else item.detail}")
+        fields[name] = item
+    return fields
+
+
 def _convert_any(value: Any, field_type: FieldType) -> Any:
     if isinstance(value, bool):
         return value
@@ -142,5 +157,6 @@ _CONVERTERS = {
     "bool": _convert_bool,
     "choice": _convert_choice,
     "list": _convert_list,
+    "record": _convert_record,
     "any": _convert_any,
 }

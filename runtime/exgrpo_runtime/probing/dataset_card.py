@@ -125,7 +125,7 @@ def _write_columns(
         for name, kind in fields.items():
             column = f"{struct}.{name}"
             notes = [_describe_type(kind)]
-            notes += ["as JSON text"] if kind.kind == "any" or column in texts else []
+            notes += ["as JSON text"] if kind.kind in ("any", "record") or column in texts else []
             notes += ["kept from the student"] if column in secret else []
             yield f"| `{column}` | {', '.join(notes)} |"
     yield ""
@@ -134,6 +134,8 @@ def _write_columns(
 def _describe_type(kind: FieldType) -> str:
     if kind.kind == "list":
         return f"list of {_describe_type(kind.element) if kind.element is not None else 'any'}"
+    if kind.kind == "record":
+        return f"record of {', '.join(f'{one.name} ({_describe_type(one.type)})' for one in kind.fields)}"
     return f"one of {', '.join(kind.options)}" if kind.kind == "choice" else kind.kind
 
 

@@ -123,7 +123,7 @@ def _join(stage: ProbeStage, context: Context) -> Iterator[tuple[Row, Mapping[st
 
 
 def _make_cell(value: Any, kind: FieldType, column: str, as_text: set[str], found: set[str]) -> Any:
-    if column in as_text or kind.kind == "any":
+    if column in as_text or kind.kind in ("any", "record"):
         return None if value is None else json.dumps(value, ensure_ascii=False)
     if value is None:
         return None

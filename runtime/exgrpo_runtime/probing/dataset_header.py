@@ -20,6 +20,7 @@ _DTYPES = {
     "int": "int64",
     "bool": "bool",
     "any": "string",
+    "record": "string",
 }
 _LICENSE_ID = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 

@@ -21,7 +21,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 
 from exgrpo_artifact.answers import parse_number
-from exgrpo_artifact.manifest import Dataset, Yield
+from exgrpo_artifact.manifest import Dataset, FieldType, Yield
 from exgrpo_runtime.probing.quantities import find_quantities
 
 STATES_ANSWER = "states-answer"
@@ -59,7 +59,16 @@ def find_stated_secret(
 def _list_golds(dataset: Dataset, item: Mapping[str, Any]) -> Iterator[_Gold]:
     for field in dataset.fields:
         if field.secret:
-            yield _Gold(field.name, item[field.name], field.type.options)
+            yield from _list_parts(field.name, item[field.name], field.type)
+
+
+def _list_parts(name: str, value: Any, kind: FieldType) -> Iterator[_Gold]:
+    """The value, or each field of a record: whichever of them is stated, the secret is out."""
+    if kind.kind != "record":
+        yield _Gold(name, value, kind.options)
+        return
+    for field in kind.fields:
+        yield from _list_parts(f"{name}.{field.name}", value[field.name], field.type)
 
 
 def _states(text: str, gold: _Gold) -> bool:
