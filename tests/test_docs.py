@@ -61,6 +61,11 @@ def test_declarations_of_the_language_page_are_a_spec() -> None:
     assert found == [], render_human(found, color=False)
 
 
+def test_the_sources_of_the_data_page_check() -> None:
+    (spec,) = find_blocks(ROOT / "docs" / "data.md", "exg")
+    assert check_text(spec) == ()
+
+
 def test_every_teacher_of_the_teachers_page_fits_its_spec() -> None:
     spec, *models = find_blocks(ROOT / "docs" / "teachers.md", "exg")
     assert check_text(spec) == ()

@@ -194,6 +194,13 @@ def test_a_declaration_of_an_imported_file_can_be_set() -> None:
     assert get_path(load_manifest_json(outcome.value["one"]), "models.small.scratch.width") == 32
 
 
+def test_a_url_with_a_credential_is_refused_here_as_in_a_file() -> None:
+    override = 'tutor.base_url="https://me:hunter2@teacher.example/v1"'
+    (found,) = check(GSM8K, override)
+    assert (found.id, found.span.source.text) == ("secret-in-spec", override)
+    assert override[found.span.start : found.span.end] == "https://me:hunter2@"
+
+
 def test_one_wrong_override_does_not_hide_another() -> None:
     assert find_ids(GSM8K, "train.stepz=1", "train.lr=-1") == ["unknown-path", "invalid-value"]
 

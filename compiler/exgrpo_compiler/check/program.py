@@ -77,7 +77,12 @@ def check_program(program: Program, turned_off: TermsOff, written: Program) -> O
     templates = find_template_consts(program)
     for key, decl in program.decls.items():
         if decl.kind != "rule":
-            check_strings(decl, problems, is_template_const=key in templates)
+            check_strings(
+                decl,
+                problems,
+                is_template_const=key in templates,
+                is_overridden=written.decls.get(key) is not decl,
+            )
         if decl.kind == "const" and decl.value is not None:
             read_constant(context.in_module(key.module), decl.value, (key,))
     for _, decl in program.tests:

@@ -68,9 +68,13 @@ def _find_templates(statements: Iterable[Stmt], template_key: str) -> Iterator[E
             yield statement.value
 
 
-def check_strings(decl: Decl, problems: Problems, *, is_template_const: bool = False) -> None:
-    """Reports `template-in-string` and `secret-in-spec` in a declaration."""
-    if not _SUSPECT.search(decl.span.source.text, decl.span.start, decl.span.end) or _is_plain(decl):
+def check_strings(
+    decl: Decl, problems: Problems, *, is_template_const: bool = False, is_overridden: bool = False
+) -> None:
+    """Reports `template-in-string` and `secret-in-spec` in a declaration; one that is overridden has strings from elsewhere."""
+    if not is_overridden and (
+        not _SUSPECT.search(decl.span.source.text, decl.span.start, decl.span.end) or _is_plain(decl)
+    ):
         return
     for text, is_template in _find_texts(decl, decl.kind):
         at = text.value.find("{{")

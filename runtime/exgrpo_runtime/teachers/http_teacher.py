@@ -74,7 +74,8 @@ class HttpTeacher(Teacher):
             except FinalError as error:
                 return Reply(None, error=self._redact(str(error)), tries=patience.tries + 1)
             except UnusableError as error:
-                raise self._explain(endpoint, str(error)) from error
+                # Not chained: its text may have the key in it, which an endpoint said back.
+                raise self._explain(endpoint, str(error)) from None
             except PassingError as error:
                 failure = error
             else:
