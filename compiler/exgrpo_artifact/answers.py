@@ -8,7 +8,6 @@ signs are kept, and `yes` and `no` are words, not parts of words.
 from __future__ import annotations
 
 from collections.abc import Callable
-from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from exgrpo_artifact.numbers import (
     format_number,
     is_same_number,
     parse_number,
+    read_exact,
 )
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def same_answer(a: Answer, b: Answer, spec: AnswerSpec) -> bool:
         return is_same_math(left, right)
     if left == right or (spec.kind == "regex" and left == _extract_whole(b, spec)):
         return True
-    return _is_numeric(spec) and is_same_number(Fraction(left), Fraction(right))
+    return _is_numeric(spec) and is_same_number(read_exact(left), read_exact(right))
 
 
 def answer_matches(text: str, gold: Answer, spec: AnswerSpec) -> bool:

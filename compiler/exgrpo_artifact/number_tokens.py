@@ -8,7 +8,15 @@ linear in the length of the text.
 from __future__ import annotations
 
 import re
-from fractions import Fraction
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fractions import Fraction
+
+    Number = int | Fraction
+    """An exact number, an int where it is whole as written; `fractions` is loaded for those that are not."""
 
 MAX_DIGITS = 300
 """A longer numeral, or a number of more digits, is no number here: it would overflow a float."""
@@ -65,29 +73,50 @@ _SUPERSCRIPTS = str.maketrans(
     "\u2070\u00b9\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079\u207b\u207a", "0123456789-+"
 )
 
-_EXPONENT = (
-    rf"(?:\^ ?(?:\{{ ?[{MINUS}+]?[0-9]{{1,3}} ?\}}|[{MINUS}+]?[0-9]{{1,3}}(?![0-9]|\.[0-9]))"
-    r"|[\u207b\u207a]?[\u2070\u00b9\u00b2\u00b3\u2074-\u2079]{1,3})"
-)
-_NUMERAL = (
-    # Not inside of a word, and neither an exponent nor an index.
-    r"(?:(?<![A-Za-z0-9_^])(?<!\^[-\u2212])(?<![_^]\{)(?<!\^\{[-\u2212])"
-    r"(?:[0-9]+(?:,[0-9]+)*(?:\.[0-9]+)?|(?<![\w.])\.[0-9]+)(?:[eE][-+\u2212]?[0-9]{1,3}(?![\w]))?)"
-)
 _WORD = "A-Za-z0-9_\u00aa-\u024f\u0370-\u052f"
 """Characters of words that blanks set apart: in a Chinese sentence a minus may stand behind any."""
-_PART = r"(?:\{{ ?(?P<{0}_sign>[-\u2212])? ?(?P<{0}>[0-9]+(?:\.[0-9]+)?) ?\}}|(?P<{0}_digit>[0-9]))"
-TOKEN = re.compile(
-    # A minus after a digit, a word, a closing bracket or dollar subtracts: "5-2" and "5 -2" end in 2.
-    rf"(?P<sign>(?<![{_WORD}.)\]}}%{CURRENCY}])(?<![0-9)\]}}%] )[{MINUS}])?"
-    r"(?:"
-    rf"\\[dtc]?frac ?{_PART.format('top')} ?{_PART.format('bottom')}"
-    rf"|(?:(?:[A-Z]{{1,3}})?\\?[{CURRENCY}] ?(?:(?P<inner_sign>[{MINUS}])(?:\\[{CURRENCY}])?)?)?{JOINER}?"
-    rf"(?P<chain>(?!/)(?:/?{_NUMERAL})+)"
-    rf"(?: ?(?P<times>(?:[xX*\u00d7\u00b7\u22c5]|\\times|\\cdot) ?10 ?)?(?P<power>{_EXPONENT}))?"
-    r"(?:[ -]?(?P<scale>(?i:thousand|million|billion|trillion))(?![A-Za-z]))?"
-    r")"
-)
+_SUPERSCRIPT = "[\u207b\u207a]?[\u2070\u00b9\u00b2\u00b3\u2074-\u2079]{1,3}"
+_TIMES = "\u00d7\u00b7\u22c5"
+_SPECIAL = frozenset(f"-{MINUS}{CURRENCY}{JOINER}{_TIMES}\u207b\u207a\u2070\u00b9\u00b2\u00b3") - {"$"} | {
+    chr(code) for code in range(0x2074, 0x207A)
+}
+"""What the plain pattern does not read, or reads otherwise beside letters of other scripts."""
+
+
+def find_tokens(text: str, start: int = 0) -> Iterator[re.Match[str]]:
+    """Every numeral of a text in one form, from an offset on."""
+    is_plain = text.isascii() or _SPECIAL.isdisjoint(text)
+    return get_pattern(is_plain).finditer(text, start)
+
+
+@lru_cache(2)
+def get_pattern(is_plain: bool) -> re.Pattern[str]:
+    """The pattern of a token; the plain one knows no signs but those of ASCII, and is made in half the time."""
+    minus, currency, word = ("-", "$", "A-Za-z0-9_") if is_plain else (MINUS, CURRENCY, _WORD)
+    dash, times = ("-", "") if is_plain else ("-\u2212", _TIMES)
+    joiner, superscript = ("", "") if is_plain else (f"{JOINER}?", f"|{_SUPERSCRIPT}")
+    exponent = rf"(?:\^ ?(?:\{{ ?[{minus}+]?[0-9]{{1,3}} ?\}}|[{minus}+]?[0-9]{{1,3}}(?![0-9]|\.[0-9])){superscript})"
+    numeral = (
+        # Not inside of a word, and neither an exponent nor an index.
+        rf"(?:(?<![A-Za-z0-9_^])(?<!\^[{dash}])(?<![_^]\{{)(?<!\^\{{[{dash}])"
+        rf"(?:[0-9]+(?:,[0-9]+)*(?:\.[0-9]+)?|(?<![\w.])\.[0-9]+)(?:[eE][{dash}+]?[0-9]{{1,3}}(?![\w]))?)"
+    )
+    part = (
+        rf"(?:\{{{{ ?(?P<{{0}}_sign>[{dash}])? ?(?P<{{0}}>[0-9]+(?:\.[0-9]+)?) ?\}}}}|(?P<{{0}}_digit>[0-9]))"
+    )
+    return re.compile(
+        # A minus after a digit, a word, a closing bracket or dollar subtracts: "5-2" and "5 -2" end in 2.
+        rf"(?P<sign>(?<![{word}.)\]}}%{currency}])(?<![0-9)\]}}%] )[{minus}])?"
+        r"(?:"
+        rf"\\[dtc]?frac ?{part.format('top')} ?{part.format('bottom')}"
+        rf"|(?:(?:[A-Z]{{1,3}})?\\?[{currency}] ?(?:(?P<inner_sign>[{minus}])(?:\\[{currency}])?)?)?{joiner}"
+        rf"(?P<chain>(?!/)(?:/?{numeral})+)"
+        rf"(?: ?(?P<times>(?:[xX*{times}]|\\times|\\cdot) ?10 ?)?(?P<power>{exponent}))?"
+        r"(?:[ -]?(?P<scale>(?i:thousand|million|billion|trillion))(?![A-Za-z]))?"
+        r")"
+    )
+
+
 MOST_BEFORE_DIGIT = 16
 """Characters of a token before its first digit, at most: a sign, `\\dfrac {` and a sign, or letters and signs of a currency."""
 _SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
@@ -106,7 +135,7 @@ def unify_forms(text: str) -> str:
     return _GROUP_MARKS.sub(",", text)
 
 
-def read_token(match: re.Match[str]) -> Fraction | None:
+def read_token(match: re.Match[str]) -> Number | None:
     """What a token is worth; None where it has too many digits."""
     sign = -1 if match["sign"] or match["inner_sign"] else 1
     if match["chain"] is None:
@@ -120,10 +149,10 @@ def read_token(match: re.Match[str]) -> Fraction | None:
     if number is None:
         return None
     if match["times"]:
-        power = _raise(Fraction(10), _read_exponent(match["power"]))
+        power = _raise(10, _read_exponent(match["power"]))
         number = None if power is None else number * power
     elif match["power"]:
-        raised = _raise(abs(number), _read_exponent(match["power"]))
+        raised = _raise(number if number >= 0 else -number, _read_exponent(match["power"]))
         number = None if raised is None else raised if number >= 0 else -raised
     return number * _SCALES.get((match["scale"] or "").lower(), 1) if number is not None else None
 
@@ -142,14 +171,14 @@ def is_fraction(match: re.Match[str]) -> bool:
     return has_bar and not (match["sign"] or match["inner_sign"])
 
 
-def _read_latex_fraction(match: re.Match[str], sign: int) -> Fraction | None:
+def _read_latex_fraction(match: re.Match[str], sign: int) -> Number | None:
     for part in ("top", "bottom"):
         sign = -sign if match[f"{part}_sign"] else sign
     top, bottom = (match[part] or match[f"{part}_digit"] for part in ("top", "bottom"))
     return _divide(top, bottom, sign)
 
 
-def _divide(top: str, bottom: str, sign: int) -> Fraction | None:
+def _divide(top: str, bottom: str, sign: int) -> Number | None:
     above, is_above = _join_groups(top)
     below, is_below = _join_groups(bottom)
     if not (is_above and is_below):
@@ -157,10 +186,16 @@ def _divide(top: str, bottom: str, sign: int) -> Fraction | None:
     numerator, denominator = _read_numeral(above, sign), _read_numeral(below, 1)
     if numerator is None or not denominator:
         return None
-    return numerator / denominator
+    from fractions import Fraction
+
+    return Fraction(numerator) / denominator
 
 
-def _read_numeral(numeral: str, sign: int) -> Fraction | None:
+def _read_numeral(numeral: str, sign: int) -> Number | None:
+    if numeral.isdecimal():
+        return sign * int(numeral) if len(numeral) <= MAX_DIGITS else None
+    from fractions import Fraction  # here, as below: most numbers are whole
+
     mantissa, _, exponent = numeral.lower().replace("\u2212", "-").partition("e")
     if len(mantissa) > MAX_DIGITS or (exponent and abs(int(exponent)) > MAX_DIGITS):
         return None
@@ -172,11 +207,15 @@ def _read_exponent(written: str) -> int:
     return -int(plain[1:]) if plain[0] in MINUS else int(plain)
 
 
-def _raise(base: Fraction, exponent: int) -> Fraction | None:
+def _raise(base: Number, exponent: int) -> Number | None:
     digits = max(len(str(base.numerator)), len(str(base.denominator)))
     if digits * abs(exponent) > MAX_DIGITS or (base == 0 and exponent < 0):
         return None
-    return base**exponent
+    if exponent >= 0:
+        return base**exponent
+    from fractions import Fraction
+
+    return Fraction(base) ** exponent
 
 
 def _join_groups(numeral: str) -> tuple[str, bool]:

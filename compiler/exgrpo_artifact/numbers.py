@@ -1,6 +1,6 @@
 r"""Numbers in texts, read exactly.
 
-Invariant: a number is a Fraction from the digits as written, so 18, 18.0 and 18.00 are one number and 0.1 is a tenth.
+Invariant: a number is an int or a Fraction from the digits as written, so 18, 18.0 and 18.00 are one number and 0.1 is a tenth.
 Reads signs, thousands separators, decimals, fractions and mixed numbers, powers, scale words ("1.2 million"), currency
 and percent signs, and their LaTeX (docs/language.md lists them). Numbers in words, sums, and units of measure are not
 worked out: 50% is 50 and 50 cents are 50. Every pattern is linear in the length of the text.
@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import re
 from collections import deque
-from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from exgrpo_artifact.named import NamedTuple
 from exgrpo_artifact.number_tokens import (
@@ -20,15 +20,21 @@ from exgrpo_artifact.number_tokens import (
     MAX_DIGITS,
     MINUS,
     MOST_BEFORE_DIGIT,
-    TOKEN,
+    find_tokens,
     is_fraction,
     is_one_number,
     read_token,
     unify_forms,
 )
 
-RELATIVE_TOLERANCE = Fraction(1, 10**12)
-"""Of two numbers that are the same unless both are whole; it forgives the last digits of floats and nothing else."""
+if TYPE_CHECKING:
+    from exgrpo_artifact.number_tokens import Number
+
+TOLERANCE_DENOMINATOR = 10**12
+"""Two numbers that differ by one part of so many are the same unless both are whole: it forgives the last digits of floats and
+nothing else."""
+_WHOLE = 2.0**53
+"""Below it a whole float prints as the number that it is."""
 
 _DIGIT = re.compile("[0-9]")
 # These are compiled when a text first needs them, which most do not.
@@ -51,12 +57,12 @@ _DOLLARS_AND = r"(?: dollars?)?,?(?: and)? "
 
 
 class _Found(NamedTuple):
-    number: Fraction
+    number: Number
     start: int
     end: int
 
 
-def parse_number(text: str) -> Fraction | None:
+def parse_number(text: str) -> Number | None:
     """The number that the whole text is, blanks around it and one final period aside; None where it is none.
 
     A percentage is none either: whether 50% is 50 or a half is for the author to say.
@@ -78,19 +84,21 @@ def parse_number(text: str) -> Fraction | None:
     return found.number
 
 
-def find_last_number(text: str) -> Fraction | None:
+def find_last_number(text: str) -> Number | None:
     """The last number of the text, or None where it has none.
 
     >>> find_last_number("She pays 2 * $600 = $1,200.")
-    Fraction(1200, 1)
+    1200
     >>> find_last_number("5-2"), find_last_number("It is \u22122.")
-    (Fraction(2, 1), Fraction(-2, 1))
+    (2, -2)
     """
+    if text.isascii() and not _DIGIT.search(text):
+        return None
     if len(text) > _TAIL:
         # Almost always the end of the text decides. It may be read alone from behind a place that no token spans.
         cut = re.compile(_BOUNDARY).search(text, len(text) - _TAIL)
         tail = unify_forms(text[cut.end() - 1 :]) if cut else ""
-        tokens = list(TOKEN.finditer(tail))
+        tokens = list(find_tokens(tail))
         if len(tokens) > 2 and tokens[-1].start() > _LOOK_BEHIND:
             found = _find_last(tail)
             return None if found is None else found.number
@@ -100,32 +108,48 @@ def find_last_number(text: str) -> Fraction | None:
     return None if found is None else found.number
 
 
-def is_same_number(left: Fraction, right: Fraction) -> bool:
-    """Whether two numbers are the same: exactly where both are whole, else within RELATIVE_TOLERANCE."""
+def is_same_number(left: Number, right: Number) -> bool:
+    """Whether two numbers are the same: exactly where both are whole, else within the tolerance."""
     if left == right:
         return True
     if left.denominator == right.denominator == 1:
         return False
-    return abs(left - right) <= RELATIVE_TOLERANCE * min(abs(left), abs(right))
+    from fractions import Fraction
+
+    first, second = Fraction(left), Fraction(right)
+    return abs(first - second) * TOLERANCE_DENOMINATOR <= min(abs(first), abs(second))
 
 
-def convert_to_fraction(value: object) -> Fraction | None:
+def convert_to_fraction(value: object) -> Number | None:
     """The exact number that a raw value is: an int, a finite float (as it prints), or a text that is a number."""
     if isinstance(value, str):
         return parse_number(value)
     if isinstance(value, bool):
         return None
     if isinstance(value, int):
-        return Fraction(value)
+        return value
     if isinstance(value, float) and math.isfinite(value):
-        return Fraction(repr(value))
+        return int(value) if value.is_integer() and abs(value) < _WHOLE else read_exact(repr(value))
     return None
 
 
-def format_number(number: Fraction) -> str:
+def read_exact(text: str) -> Number:
+    """The number that `format_number` wrote, or that a float prints as.
+
+    >>> read_exact("-7"), read_exact("1/4")
+    (-7, Fraction(1, 4))
+    """
+    if text.removeprefix("-").isdecimal():
+        return int(text)
+    from fractions import Fraction
+
+    return Fraction(text)
+
+
+def format_number(number: Number) -> str:
     """The one text of a number: an integer, a finite decimal, or `p/q` in lowest terms.
 
-    >>> [format_number(Fraction(x)) for x in ("18", "-1.50", "1/3")]
+    >>> [format_number(read_exact(x)) for x in ("18", "-1.50", "1/3")]
     ['18', '-1.5', '1/3']
     """
     digits = _count_decimals(number.denominator)
@@ -137,7 +161,7 @@ def format_number(number: Fraction) -> str:
     return f"{'-' if number < 0 else ''}{scaled[:-digits]}.{scaled[-digits:]}"
 
 
-def simplify_number(number: Fraction) -> int | float | None:
+def simplify_number(number: Number) -> int | float | None:
     """The number as an int where it is whole, else the nearest float; None beyond the range of floats."""
     if number.denominator == 1:
         return number.numerator if abs(number.numerator) < 10**MAX_DIGITS else None
@@ -152,7 +176,7 @@ def _find_last(text: str) -> _Found | None:
     digit = _DIGIT.search(text)
     if digit is None:
         return None
-    tail = deque(TOKEN.finditer(text, max(0, digit.start() - MOST_BEFORE_DIGIT)), maxlen=2)
+    tail = deque(find_tokens(text, max(0, digit.start() - MOST_BEFORE_DIGIT)), maxlen=2)
     if not tail:
         return None
     last = tail[-1]
@@ -174,7 +198,7 @@ def _find_last(text: str) -> _Found | None:
     return _Found(-number, window + minus.start(), last.end()) if minus else found
 
 
-def _join_tokens(before: re.Match[str], last: re.Match[str], text: str, number: Fraction) -> _Found | None:
+def _join_tokens(before: re.Match[str], last: re.Match[str], text: str, number: Number) -> _Found | None:
     """One number written as two tokens: "5 1/2", or "5 dollars and 25 cents"."""
     whole = read_token(before)
     if whole is None or not is_one_number(before) or last["sign"] or last["inner_sign"]:
@@ -189,7 +213,11 @@ def _join_tokens(before: re.Match[str], last: re.Match[str], text: str, number: 
     if is_money and whole.denominator == 1 and 0 <= number < 100:
         cents = re.match(_CENTS, text[last.end() : last.end() + 8], re.IGNORECASE)
         if cents and re.fullmatch(_DOLLARS_AND, gap, re.IGNORECASE):
-            return _Found(whole + sign * number / 100, before.start(), last.end() + cents.end())
+            return _Found(
+                whole + sign * read_exact(f"{number.numerator}/{100 * number.denominator}"),
+                before.start(),
+                last.end() + cents.end(),
+            )
     return None
 
 

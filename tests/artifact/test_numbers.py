@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exgrpo_artifact import numbers
-from exgrpo_artifact.number_tokens import MOST_BEFORE_DIGIT, TOKEN
+from exgrpo_artifact.number_tokens import MOST_BEFORE_DIGIT, find_tokens, get_pattern
 from exgrpo_artifact.numbers import (
     convert_to_fraction,
     find_last_number,
@@ -180,7 +180,23 @@ PIECES = [*"0123456789-{}/.,%^$ a", "\u2212", "\u20ac", "\u2064", "US$", "\\$", 
 
 @given(pieces=st.lists(st.sampled_from(PIECES)))
 def test_a_token_never_begins_further_before_its_first_digit_than_is_looked_at(pieces: list[str]) -> None:
-    for match in TOKEN.finditer("".join(pieces)):
+    for match in get_pattern(False).finditer("".join(pieces)):
         digit = re.search("[0-9]", match.group())
         assert digit is not None
         assert digit.start() <= MOST_BEFORE_DIGIT
+
+
+@given(
+    pieces=st.lists(
+        st.sampled_from([*PIECES, "\u0430", "\u4e2d", "x", "E", "e", "million", "cents", "dollars and "])
+    )
+)
+def test_the_plain_pattern_finds_the_tokens_of_the_whole_one(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    found = [(match.span(), match.groupdict()) for match in find_tokens(text)]
+    assert found == [(match.span(), match.groupdict()) for match in get_pattern(False).finditer(text)]
+
+
+@pytest.mark.parametrize("value", [1e23, 2.0**53, 2.0**53 - 1, -3.0, 0.1, 1e300])
+def test_a_float_is_the_number_that_it_prints_as(value: float) -> None:
+    assert convert_to_fraction(value) == Fraction(repr(value))

@@ -57,9 +57,10 @@ def find_quantities(text: str) -> set[Fraction]:
     """
     found: set[Fraction] = set()
     for match in _DIGITS.finditer(text):
-        value = parse_number(match["number"].replace(",", ""))
-        if value is None:
+        stated = parse_number(match["number"].replace(",", ""))
+        if stated is None:
             continue
+        value = Fraction(stated)
         if match["fraction"]:
             below = int(match["fraction"].strip(" /"))
             value = value / below if below else value
