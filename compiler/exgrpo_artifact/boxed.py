@@ -20,7 +20,7 @@ from exgrpo_artifact.numbers import is_same_number, parse_number
 MAX_MATH = 500
 """Characters; a longer answer is compared as text only. Reading alone takes up to a millisecond for each."""
 
-_BRACE = re.compile(r"\\(?:boxed|fbox) ?\{|\\[{}]|[{}]")
+_BRACE = r"\\(?:boxed|fbox) ?\{|\\[{}]|[{}]"
 
 
 def find_last_boxed(text: str) -> str | None:
@@ -31,7 +31,7 @@ def find_last_boxed(text: str) -> str | None:
     """
     starts: list[int | None] = []
     span: tuple[int, int] | None = None
-    for match in _BRACE.finditer(text):
+    for match in re.finditer(_BRACE, text):
         token = match.group()
         if token in ("\\{", "\\}"):
             continue

@@ -27,7 +27,9 @@ CURRENCY = "$\u20ac\u00a3\u00a5\u20b9\u20a9\u00a2"
 JOINER = "\u2064"
 """Invisible plus: what stands between 1 and 1/2 in 1½."""
 
-_GROUP_MARKS = re.compile(r"(?<=[0-9])[\u00a0\u2007\u2009\u202f'\u2019](?=[0-9]{3}(?![0-9]))")
+_GROUP_MARKS = r"(?<=[0-9])[\u00a0\u2007\u2009\u202f'\u2019](?=[0-9]{3}(?![0-9]))"
+_MARKS = frozenset("\u00a0\u2007\u2009\u202f'\u2019")
+"""What separates thousands beside a comma."""
 _LATEX_SEPARATORS = (
     ("{,}", ","),
     (",\\!", ","),
@@ -132,7 +134,7 @@ def unify_forms(text: str) -> str:
         text = text.replace(separator, plain)
     if not text.isascii():
         text = text.translate(_FORMS)
-    return _GROUP_MARKS.sub(",", text)
+    return text if _MARKS.isdisjoint(text) else re.sub(_GROUP_MARKS, ",", text)
 
 
 def read_token(match: re.Match[str]) -> Number | None:
@@ -186,6 +188,8 @@ def _divide(top: str, bottom: str, sign: int) -> Number | None:
     numerator, denominator = _read_numeral(above, sign), _read_numeral(below, 1)
     if numerator is None or not denominator:
         return None
+    if isinstance(numerator, int) and isinstance(denominator, int) and numerator % denominator == 0:
+        return numerator // denominator
     from fractions import Fraction
 
     return Fraction(numerator) / denominator

@@ -17,7 +17,7 @@ from exgrpo_artifact.values import NOT_APPLICABLE, Failed, Value, clean_value, d
 MAX_ROUND = 15
 """Decimals beyond which rounding a float says nothing."""
 
-_STOPS = re.compile(r"[.!?\u2026]+[\"'\u2019\u201d)\]]*")
+_STOPS = r"[.!?\u2026]+[\"'\u2019\u201d)\]]*"
 
 
 def take_before(text: Any, mark: Any) -> Value:
@@ -54,7 +54,7 @@ def count_sentences(text: Any) -> Value:
     if not isinstance(text, str):
         return _refuse("sentences", "a text", text)
     count, start = 0, 0
-    for match in _STOPS.finditer(text):
+    for match in re.finditer(_STOPS, text):
         end = match.end()
         if (end == len(text) or text[end].isspace()) and any(map(str.isalnum, text[start : match.start()])):
             count, start = count + 1, end

@@ -11,7 +11,6 @@ from exgrpo_compiler.ast import Argument, Attribute, Call, Decl, Expr, Ref, Text
 from exgrpo_compiler.builtins import ANSWER_KINDS
 from exgrpo_compiler.check.context import Context, find_declaration, find_type_name
 from exgrpo_compiler.check.forms import sort_statements
-from exgrpo_compiler.check.misspelt import report_misspelt
 from exgrpo_compiler.check.type_names import read_type
 from exgrpo_compiler.diagnostics import suggest_name
 from exgrpo_compiler.ir import CheckedAnswer
@@ -114,6 +113,8 @@ def _read_extract(context: Context, expr: Expr, type_: FieldType) -> AnswerSpec 
     if isinstance(expr, Call) and isinstance(expr.function, Ref) and expr.function.name in ("first", "last"):
         which: Literal["first", "last"] = "first" if expr.function.name == "first" else "last"
         return _read_regex(context, expr.arguments, expr.span, which, type_)
+    from exgrpo_compiler.check.misspelt import report_misspelt  # here: most names are right
+
     if report_misspelt(context.problems, expr, ("first", "last")):
         return None
     context.problems.error(
@@ -179,7 +180,7 @@ def _read_regex(
     return AnswerSpec(kind="regex", pattern=pattern.value, which=which, type=type_)
 
 
-_GROUP = re.compile(r"(?:[^\\\[(]|\\.|\[\^?\]?(?:[^\]\\]|\\.)*\]|\(\?)*\((?!\?)")
+_GROUP = r"(?:[^\\\[(]|\\.|\[\^?\]?(?:[^\]\\]|\\.)*\]|\(\?)*\((?!\?)"
 """What stands before a pattern's group, and its bracket."""
 
 
@@ -188,7 +189,7 @@ def _can_take(pattern: str, options: Sequence[str]) -> bool:
     from exgrpo_artifact.regex import compile_regex
     from exgrpo_artifact.regex_syntax import RegexError
 
-    start = _GROUP.match(pattern)
+    start = re.match(_GROUP, pattern)
     inner = pattern
     if start is not None:
         ends = [index for index in range(start.end(), len(pattern)) if pattern[index] == ")"]

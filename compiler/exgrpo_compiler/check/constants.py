@@ -22,7 +22,6 @@ from exgrpo_compiler.ast import (
 )
 from exgrpo_compiler.builtins import Setting
 from exgrpo_compiler.check.context import Context, find_declaration
-from exgrpo_compiler.check.misspelt import report_misspelt
 from exgrpo_compiler.diagnostics import suggest_name
 from exgrpo_compiler.problems import list_names, suggest_fix
 from exgrpo_compiler.program import Key, ModuleAlias
@@ -92,6 +91,8 @@ def read_constant(context: Context, expr: Expr, trail: tuple[Key, ...] = ()) -> 
         return _read_env(context, expr)
     if isinstance(expr, Ref | Attribute):
         return _read_const(context, expr, trail)
+    from exgrpo_compiler.check.misspelt import report_misspelt  # here: most names are right
+
     if report_misspelt(context.problems, expr, ("env",)):
         return None
     context.problems.error("type-mismatch", expr.span, _CONSTANT_DUE, hint=_CONSTANT_HINT)

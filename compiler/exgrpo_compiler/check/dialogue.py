@@ -13,7 +13,6 @@ from exgrpo_compiler.check.context import Context
 from exgrpo_compiler.check.cuts import verify_cut
 from exgrpo_compiler.check.expressions import check_expression, get_literal, verify_same_unit, verify_type
 from exgrpo_compiler.check.forms import Sorted, report_double, sort_statements
-from exgrpo_compiler.check.misspelt import report_misspelt
 from exgrpo_compiler.check.params import BoundParam, bind_params, require_param
 from exgrpo_compiler.check.prompt import check_prompt
 from exgrpo_compiler.check.scope import PlainName, Scope
@@ -254,6 +253,8 @@ def _read_loop_head(
         constant = read_constant(context, count)
         number = read_number(context, count, _COUNT, constant) if constant is not None else None
         return variable.text, int(number) if number is not None else None
+    from exgrpo_compiler.check.misspelt import report_misspelt  # here: most names are right
+
     if report_misspelt(context.problems, sequence, ("sample",), (probes.name,)):
         return variable.text, None
     context.problems.error(
@@ -308,6 +309,8 @@ def _read_cut(
             return CheckedCut("first", count=count) if count else None
         if value.function.name == "branch":
             return _read_branch(context, value, statement, declared, most)
+    from exgrpo_compiler.check.misspelt import report_misspelt
+
     if report_misspelt(context.problems, value, ("first", "branch"), ("all",)):
         return None
     context.problems.error(

@@ -16,10 +16,7 @@ from exgrpo_compiler.program import Binding, Key, Program
 from exgrpo_compiler.prove.case import Cases
 from exgrpo_compiler.source import Span
 
-_MADE = re.compile(
-    r"\{#.*?#\}|\{%-?\s*raw\s*-?%\}.*?\{%-?\s*endraw\s*-?%\}|\{%-?\s*(?:set|for)\s+(\w+)(?:\s*,\s*(\w+))?",
-    re.DOTALL,
-)
+_MADE = r"\{#.*?#\}|\{%-?\s*raw\s*-?%\}.*?\{%-?\s*endraw\s*-?%\}|\{%-?\s*(?:set|for)\s+(\w+)(?:\s*,\s*(\w+))?"
 
 
 def prove_names(program: Program, checked: CheckedProgram, cases: Cases) -> Iterable[Diagnostic]:
@@ -78,7 +75,7 @@ def _look_into(
 def _look_at_template(text: ast.Text, outer: Mapping[str, Span]) -> Iterable[Diagnostic]:
     if "{%" not in text.value:
         return
-    for match in _MADE.finditer(text.value):
+    for match in re.finditer(_MADE, text.value, re.DOTALL):
         for group in (1, 2):
             name = match[group]
             if name in outer:

@@ -13,7 +13,7 @@ PATTERN = re.compile(grammar_tables.PATTERN)
 _KINDS = "|".join(sorted(kind.lower() for kind in KINDS))
 _DECLARATION = rf"^(?:{_KINDS}) +(?:[a-z_]\w* *[=:({{]|[a-z_]\w* of |\")"
 """A line that nobody writes at the margin of a prompt: a kind, a name and the sign that follows it."""
-_OPENING = re.compile(r"[=:(,\[][ \t]*$")
+_OPENING = r"[=:(,\[][ \t]*$"
 """What stands before a fence that opens."""
 
 
@@ -94,4 +94,4 @@ def _is_run_on(text: str, kind: str, begin: int, end: int) -> bool:
     if kind == "UNCLOSED_BLOCK":
         return True
     line = text.rfind("\n", begin, end - 3) + 1
-    return line > begin and _OPENING.search(text, line, end - 3) is not None
+    return line > begin and re.search(_OPENING, text[line : end - 3]) is not None

@@ -11,7 +11,6 @@ from exgrpo_artifact.named import NamedTuple
 from exgrpo_compiler.builtins import LOOP_TYPE
 from exgrpo_compiler.diagnostics import find_closest, suggest_name
 from exgrpo_compiler.problems import list_names, start_sentence
-from exgrpo_compiler.template.filters import check_declassify, check_filter
 from exgrpo_compiler.template.findings import Finding, Remedy, Replacement, suggest_word
 from exgrpo_compiler.template.nodes import (
     Assigned,
@@ -233,8 +232,14 @@ class TemplateChecker:
             case Field():
                 return self._check_field(node, scope)
             case Filtered():
+                from exgrpo_compiler.template.filters import (
+                    check_filter,  # here: most templates filter nothing
+                )
+
                 return check_filter(self, node, scope)
             case Declassified():
+                from exgrpo_compiler.template.filters import check_declassify
+
                 return check_declassify(self, node, scope)
             case Constant():
                 return _get_constant_type(node.value)

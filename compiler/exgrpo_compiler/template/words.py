@@ -11,7 +11,7 @@ LATEX_HINT = "`{{` begins a template expression; LaTeX braces are written {% raw
 ARGUMENT_HINT = (
     "LaTeX's braces around a value are written { {{ x }} }; where there is no value, {% raw %}…{% endraw %}"
 )
-_LATEX = re.compile(r"(\\[A-Za-z]+(\s*\{[^{}]*\})*|[\^_])\s*$")
+_LATEX = r"(\\[A-Za-z]+(\s*\{[^{}]*\})*|[\^_])\s*$"
 
 
 def make_span(text: Text, start: int, length: int) -> Span:
@@ -30,7 +30,7 @@ def find_latex(text: str, at: int) -> tuple[int, int] | None:
     (5, 18)
     """
     opening = text.rfind("{{", 0, at + 2)
-    command = _LATEX.search(text[:opening]) if opening >= 0 else None
+    command = re.search(_LATEX, text[:opening]) if opening >= 0 else None
     if command is None:
         return None
     end = opening
@@ -42,7 +42,7 @@ def find_latex(text: str, at: int) -> tuple[int, int] | None:
     return (command.start(), end) if end > at else None
 
 
-_ARGUMENT = re.compile(r"\\[A-Za-z]{2,}(\{[^{}]*\})*$")
+_ARGUMENT = r"\\[A-Za-z]{2,}(\{[^{}]*\})*$"
 
 
 def find_argument(text: str, at: int) -> int | None:
@@ -54,7 +54,7 @@ def find_argument(text: str, at: int) -> int | None:
     opening = text.rfind("{{", 0, at + 2)
     if opening > 0 and text[opening - 1] == "{":
         opening -= 1
-    return opening if opening >= 0 and _ARGUMENT.search(text[:opening]) else None
+    return opening if opening >= 0 and re.search(_ARGUMENT, text[:opening]) else None
 
 
 def _find_closing(text: str, opening: int) -> int | None:
