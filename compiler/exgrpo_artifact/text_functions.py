@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from decimal import ROUND_HALF_UP, Context, Decimal
 from typing import Any, Final
 
 from exgrpo_artifact.numbers import parse_number, simplify_number
@@ -119,6 +118,8 @@ def round_number(x: Any, digits: Any = 0) -> Value:
         return _refuse("round", f"digits from 0 to {MAX_ROUND}", digits)
     if isinstance(x, int):
         return int(x)
+    from decimal import ROUND_HALF_UP, Context, Decimal  # here: few specs round
+
     digits = int(digits)
     # The exponent of a float is at most 308; the default context would refuse that many digits.
     rounded = Decimal(repr(x)).quantize(Decimal(1).scaleb(-digits), ROUND_HALF_UP, Context(prec=400))

@@ -21,6 +21,9 @@ HEAVY = frozenset(
         "dataclasses",
         "inspect",
         "json",
+        "random",
+        "decimal",
+        "fractions",
         "pathlib",
         "torch",
     }
