@@ -60,7 +60,7 @@ def test_rules_that_are_asked_together_get_an_object_under_their_names() -> None
 
 
 def test_a_prompt_made_for_the_other_way_of_asking_is_no_prompt() -> None:
-    assert find_ids(TOGETHER) == ["unknown-name"] * 2
+    assert find_ids(TOGETHER) == ["unknown-name"]
     assert find_ids(LISTED.replace("  ask = together\n", "")) == ["unknown-name", "shadowed-name"]
     assert "`ask = together` asks by all rules at once" in check(TOGETHER)[0].message
 
