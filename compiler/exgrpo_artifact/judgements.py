@@ -31,9 +31,9 @@ class Judgement(Record):
     turn: int | None
     """Index of the probe, for a turn inside `for`."""
     fn: str
-    """`judge.score` or `judge.same`."""
+    """`judge.score`, `judge.same` or `similarity`."""
     params: dict[str, Any]
-    """The node's: `rubric`, `model`."""
+    """The node's: `rubric`, `model`; of `similarity` `id` and `revision`."""
     arguments: tuple[Value, ...]
     """Values of the node's arguments, all known."""
 

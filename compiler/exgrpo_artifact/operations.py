@@ -29,7 +29,9 @@ from exgrpo_artifact.values import (
 
 __all__ = ["EXTERNAL_FUNCTIONS", "FIELD_FUNCTIONS", "FUNCTIONS", "apply_operation", "is_external"]
 
-EXTERNAL_FUNCTIONS: Final = frozenset({"agrees", "solved", "judge.score", "judge.same"})
+EXTERNAL_FUNCTIONS: Final = frozenset(
+    {"agrees", "solved", "majority", "duplicate", "similarity", "judge.score", "judge.same"}
+)
 """Calls whose value a model gives; the evaluator is told it from outside."""
 
 

@@ -209,6 +209,8 @@ AGGREGATES: Final = ("mean", "max", "min", "count", "any", "all")
 
 OUTCOMES: Final = ("matches", "format")
 FILTER_CALLS: Final = ("agrees", "solved")
+PROBE_FILTERS: Final = ("majority", "both", "duplicate")
+"""Calls of `keep probe` alone."""
 JUDGES: Final = ("score", "same")
 
 
@@ -243,6 +245,30 @@ FORMS: Final = (
     ),
     Form("solved(model, probes)", "filters", "int", "how many of the probes the model solves"),
     Form(
+        "majority(model, n, texts: the probe's open texts, answer: probe.answer)",
+        "`keep probe`",
+        "bool",
+        "whether more than half of n answers of the model are the probe's",
+    ),
+    Form(
+        "both(a, b, texts: the probe's open texts, answer: probe.answer)",
+        "`keep probe`",
+        "bool",
+        "whether each of two models gives the probe's answer",
+    ),
+    Form(
+        "duplicate(threshold: 0.8)",
+        "`keep probe`",
+        "bool",
+        "whether an earlier probe of the row that is left says nearly the same",
+    ),
+    Form(
+        "similarity(a, b, by: model)",
+        "rewards, filters",
+        "number",
+        "how close two texts are in meaning, from -1 to 1",
+    ),
+    Form(
         "judge.score(text, rubric: rubric, by: model)",
         "rewards, filters",
         "number",
@@ -272,8 +298,8 @@ FORMS: Final = (
 )
 """What `FUNCTIONS` does not hold: aggregates, outcomes, judges, and what dialogues are made of."""
 
-PLANNED: Final = frozenset({"similarity", "majority", "both", "duplicate", "logp"})
-"""Builtins of edition 1 that this version does not have yet; naming one says so."""
+PLANNED: Final = frozenset({"logp"})
+"""Builtins that are reserved for a later edition; naming one says so."""
 
 ANSWER_KINDS: Final = (
     "number.last",
@@ -285,6 +311,9 @@ ANSWER_KINDS: Final = (
     "text.exact",
     "text.normalized",
 )
+
+DEFAULT_EMBEDDER: Final = "sentence-transformers/all-MiniLM-L6-v2"
+"""Whose embeddings `similarity` compares where no model is named."""
 
 _EXAMPLE_TYPE: Final = Type("record", fields=(("question", TEXT), ("probe", TEXT)), title="an example")
 RULE_TYPE: Final = Type(

@@ -35,7 +35,7 @@ GENERAL_HINTS: Final[Mapping[str, str]] = {
     "kind-mismatch": "a name stands for what its declaration is: a dataset, a model, a rule, …",
     "latex-braces": "LaTeX's braces around a value are written { {{ x }} }",
     "level-mismatch": "an aggregate (mean max min count any all) lifts one level: turn, rollout, group",
-    "misplaced-function": "`agrees` and `solved` belong in filters; docs/language.md says where each function may stand",
+    "misplaced-function": "`agrees`, `solved` and `majority` belong in filters; docs/language.md says where each function may stand",
     "misplaced-statement": "docs/language.md lists what each declaration takes",
     "missing-argument": "arguments go by position, then by name: f(x, name: y)",
     "missing-doc": "write `/// …` on the line before it",

@@ -31,6 +31,8 @@ class AnswerOf(NamedTuple):
     """The answer spec of a gold field's type, unless the task's dialogue has one."""
 
     type: Type
+    is_of_probe: bool = False
+    """Whether it is a probe's answer, which the turn after its question is read by."""
 
 
 class Typed(Record, guarded=False):

@@ -10,6 +10,7 @@ from exgrpo_compiler.builtins import (
     JUDGES,
     OUTCOMES,
     PLANNED,
+    PROBE_FILTERS,
     Function,
 )
 from exgrpo_compiler.check.aggregates import check_aggregate
@@ -23,7 +24,9 @@ from exgrpo_compiler.check.expressions import (
     verify_type,
 )
 from exgrpo_compiler.check.external import check_filter_call, check_judge, check_outcome
+from exgrpo_compiler.check.probe_filters import check_probe_filter
 from exgrpo_compiler.check.scope import PLACE_TITLES, Scope
+from exgrpo_compiler.check.similarity import check_similarity
 from exgrpo_compiler.diagnostics import Edit, Fix, suggest_name
 from exgrpo_compiler.ir import Typed
 from exgrpo_compiler.problems import list_names, suggest_fix
@@ -61,6 +64,14 @@ def check_call(scope: Scope, expr: Call | Pipe) -> Typed | None:
         return (
             check_filter_call(scope, name, arguments, expr.span) if _verify_place(scope, name, expr) else None
         )
+    if name in PROBE_FILTERS:
+        return (
+            check_probe_filter(scope, name, arguments, expr.span)
+            if _verify_place(scope, name, expr)
+            else None
+        )
+    if name == "similarity":
+        return check_similarity(scope, arguments, expr.span) if _verify_place(scope, name, expr) else None
     if name in tuple(f"judge.{judge}" for judge in JUDGES):
         return check_judge(scope, name, arguments, expr.span) if _verify_place(scope, name, expr) else None
     if name == "uniform" and scope.place == "cut":
@@ -79,6 +90,10 @@ PLACES: dict[str, tuple[str, ...]] = {
     "format": ("reward", "filter"),
     "agrees": ("filter",),
     "solved": ("filter",),
+    "majority": ("filter",),
+    "both": ("filter",),
+    "duplicate": ("filter",),
+    "similarity": ("reward", "filter"),
     "judge.score": ("reward", "filter"),
     "judge.same": ("reward", "filter"),
     "bernoulli": ("reward",),

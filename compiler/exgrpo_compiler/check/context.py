@@ -118,15 +118,11 @@ def find_type_name(context: Context, type_: TypeExpr, kinds: tuple[str, ...], wh
 def report_unknown_name(
     context: Context, name: str, span: Span, known: list[str], kinds: tuple[str, ...] = (), *, what: str = ""
 ) -> None:
-    """`unknown-name`, or `unsupported-builtin` for a builtin that this version lacks."""
+    """`unknown-name`, or `unsupported-builtin` for one that a later edition brings."""
     if context.is_lost(name) or (name.upper() in STATEMENT_WORDS and name != "scenario"):
         return  # the parser said that something is amiss there
     if name in PLANNED:
-        message = f"`{name}` belongs to edition 1, but this version does not have it yet."
-        if name == "logp":
-            message = (
-                "`logp` is a value of each token, and the level `token` is reserved for a later edition."
-            )
+        message = f"`{name}` is a value of each token, and the level `token` is reserved for a later edition."
         context.problems.error("unsupported-builtin", span, message)
         return
     own = _OTHER_WORDS.get(name)

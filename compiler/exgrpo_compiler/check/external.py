@@ -190,6 +190,12 @@ def check_judge(scope: Scope, name: str, arguments: tuple[Argument, ...], span: 
     return Typed("call", tuple(checked), params, result, level, span)
 
 
+def find_teacher(scope: Scope, expr: Expr, what: str) -> Key | None:
+    """A teacher or judge that is named in an expression, or None with a diagnostic."""
+    found = _find_model(scope, expr, what)
+    return found if isinstance(found, Key) else None
+
+
 def _find_model(
     scope: Scope, expr: Expr, what: str, *, takes_student: bool = False
 ) -> Key | StudentRole | None:

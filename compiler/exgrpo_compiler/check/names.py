@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from exgrpo_compiler.ast import Attribute, Name, Ref
-from exgrpo_compiler.builtins import AGGREGATES, FILTER_CALLS, FUNCTIONS, OUTCOMES, ROLLOUT_FIELDS
+from exgrpo_compiler.builtins import (
+    AGGREGATES,
+    FILTER_CALLS,
+    FUNCTIONS,
+    OUTCOMES,
+    PROBE_FILTERS,
+    ROLLOUT_FIELDS,
+)
 from exgrpo_compiler.check.context import report_unknown_name
 from exgrpo_compiler.check.scope import Columns, FieldName, Meaning, PlainName, RecordName, RolloutName, Scope
 from exgrpo_compiler.diagnostics import find_closest
@@ -17,7 +24,17 @@ from exgrpo_compiler.value_types import ANY, INT, TEXT, Type, name_type
 CheckConst = Callable[[Scope, Ref | Attribute], Typed | None]
 """Reads a name that may be a declared const."""
 
-_CALLABLE = {*FUNCTIONS, *AGGREGATES, *OUTCOMES, *FILTER_CALLS, "sample", "uniform", "env"}
+_CALLABLE = {
+    *FUNCTIONS,
+    *AGGREGATES,
+    *OUTCOMES,
+    *FILTER_CALLS,
+    *PROBE_FILTERS,
+    "similarity",
+    "sample",
+    "uniform",
+    "env",
+}
 
 
 def check_name(scope: Scope, expr: Ref, check_const: CheckConst) -> Typed | None:

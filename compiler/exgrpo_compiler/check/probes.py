@@ -68,7 +68,9 @@ def check_probes(context: Context, decl: Decl) -> CheckedProbes | None:
         is_open=decl.is_damaged or not yields,
     )
     keep_statements = [item for item in block.others if isinstance(item, KeepStmt)]
-    keeps = _read_keeps(context, keep_statements, RecordName("item", rows.row_type), param.name, probe_type)
+    shown = tuple(field.name for field in yields if field.open)
+    item = RecordName("item", rows.row_type)
+    keeps = _read_keeps(context, keep_statements, item, param.name, probe_type, shown)
     if decl.is_damaged or len(context.problems) > before:
         # Broken, and known all the same: what uses it is checked against what is right in it.
         teacher, prompt = teacher or param.key, prompt or Template("")
@@ -202,7 +204,12 @@ def _read_yields(context: Context, statements: Sequence[YieldsStmt], decl: Decl)
 
 
 def _read_keeps(
-    context: Context, statements: Sequence[KeepStmt], item: RecordName, item_name: str, probe_type: Type
+    context: Context,
+    statements: Sequence[KeepStmt],
+    item: RecordName,
+    item_name: str,
+    probe_type: Type,
+    shown: tuple[str, ...],
 ) -> tuple[CheckedKeep, ...]:
     keeps: dict[str, CheckedKeep] = {}
     first: dict[str, KeepStmt] = {}
@@ -232,7 +239,7 @@ def _read_keeps(
         names: dict[str, Meaning] = {item_name: item, "probes": PlainName("probes", list_of(ANY))}
         if subject == "probe":
             names["probe"] = RecordName("probe", probe_type)
-        scope = Scope(context, "filter", names, find_student=True)
+        scope = Scope(context, "filter", names, shown=shown, find_student=True)
         condition = check_expression(scope, statement.condition)
         if condition is not None and verify_condition(scope, condition):
             keeps[name] = CheckedKeep(name, subject, condition)

@@ -70,5 +70,7 @@ class Scope(Record):
     notes: dict[str, Span] = field(default_factory=dict)
     """In a reward: scenarios that a `where` compares with, and where it stands."""
     in_where: bool = False
+    shown: tuple[str, ...] = ()
+    """In a filter: fields of the probe that are `open`."""
     find_student: bool = False
     """Whether `student` is the task's student."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from exgrpo_artifact.operations import EXTERNAL_FUNCTIONS
 from exgrpo_artifact.values import Failed, Value
 from exgrpo_compiler.ast import Entry, Expr, ListExpr, Record, Ref
 from exgrpo_compiler.builtins import Setting
@@ -265,13 +266,16 @@ class _Reader:
         return found
 
     def _report_missing(self, span: Span, name: str, call: Typed, num_asked: int) -> None:
-        one = "true" if call.params["fn"] == "judge.same" else "3"
+        one = {"judge.same": "true", "similarity": "0.7"}.get(call.params["fn"], "3")
         shown = "[" + ", ".join([one] * num_asked) + "]" if call.level == "turn" else one
+        who, it = "a judge", "the judge"
+        if call.params["fn"] == "similarity":
+            who, it = "an embedding model", "it"
         self.context.problems.error(
             "missing-judgement",
             span,
-            f"Term `{name}` asks a judge about this rollout, and a test asks nobody.",
-            hint=f"say what the judge answers: `{name}: {shown}`, or `{name}: {FAILED}` where it gives no answer",
+            f"Term `{name}` asks {who} about this rollout, and a test asks nobody.",
+            hint=f"say what {it} answers: `{name}: {shown}`, or `{name}: {FAILED}` where it gives no answer",
         )
 
     def _read_answers(self, entry: Entry, call: Typed, num_asked: int) -> tuple[Value, ...]:
@@ -304,8 +308,11 @@ class _Reader:
             return None
         named = call.params.get("rubric")
         rubric = self.context.known.get(named) if named is not None else None
-        if isinstance(rubric, CheckedRubric):
-            low, high = rubric.scale
+        scale = rubric.scale if isinstance(rubric, CheckedRubric) else None
+        if call.params["fn"] == "similarity":
+            scale = (-1, 1)
+        if scale is not None:
+            low, high = scale
             setting = Setting(f"{name}", "number", low=low, high=high)
             return read_number(self.context, expr, setting, constant)
         if isinstance(constant.value, bool) or constant.value in (0, 1):
@@ -445,7 +452,7 @@ def _walk_terms(reward: CheckedReward) -> Iterator[Typed]:
 def _find_judge_calls(tree: Typed) -> Iterator[Typed]:
     seen: set[int] = set()
     for node in _walk(tree):
-        if node.op == "call" and str(node.params.get("fn")).startswith("judge.") and id(node) not in seen:
+        if node.op == "call" and node.params.get("fn") in EXTERNAL_FUNCTIONS and id(node) not in seen:
             seen.add(id(node))
             yield node
 

@@ -107,4 +107,6 @@ def _draw_source(node: Typed) -> Box | None:
         rubric = params.get("rubric")
         lines = (f"rubric {rubric.name}",) if isinstance(rubric, Key) else ()
         return Box(f"judge_{model.name}", "judge", f"judge {model.name}", lines, "model")
+    if node.op == "call" and params.get("fn") == "similarity":
+        return Box(f"similarity_{params['id']}", "judge", "similarity", (str(params["id"]),), "embeddings")
     return None

@@ -88,7 +88,12 @@ class _Builder:
         if isinstance(value, StudentRole):
             return self.names[self.get_scene().task.student]
         if isinstance(value, AnswerOf):
-            declared = self.get_scene().find_answer(self.probes) if self.probes is not None else None
+            declared = None
+            if self.probes is not None:
+                find = (
+                    self.get_scene().find_probe_answer if value.is_of_probe else self.get_scene().find_answer
+                )
+                declared = find(self.probes)
             return to_plain(declared or get_answer_for(value.type))
         return to_plain(value) if isinstance(value, AnswerSpec) else value
 

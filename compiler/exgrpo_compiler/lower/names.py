@@ -46,6 +46,15 @@ class Scene(Record):
         dialogue = self.get(key) if key is not None else None
         return dialogue.closing[-1].answer if isinstance(dialogue, CheckedDialogue) else None
 
+    def find_probe_answer(self, probes: Key) -> AnswerSpec | None:
+        """The answer type of the turn after a probe's question in that dialogue, else of its last turn."""
+        key = self.find_dialogue(probes)
+        dialogue = self.get(key) if key is not None else None
+        if not isinstance(dialogue, CheckedDialogue):
+            return None
+        looped = [exchange.answer for exchange in dialogue.exchanges if exchange.in_loop and exchange.answer]
+        return looped[0] if looped else self.find_answer(probes)
+
 
 def build_scene(program: CheckedProgram, task: CheckedTask) -> Scene:
     """The scene of a task: reachable declarations get the entry file's name for them, else their own.

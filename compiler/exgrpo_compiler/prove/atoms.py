@@ -250,6 +250,8 @@ def _find_values(
     if fn == "judge.score":
         low, high = scales.get(node.params["rubric"], (0.0, 1.0))
         return (low, low + 0.37 * (high - low), high), False
+    if fn == "similarity":
+        return (-1.0, 0.0, 0.4, 1.0), False
     if node.op == "tokens":
         return TOKENS, False
     if node.op == "num_turns" or fn in ("words", "sentences") or node.op == "aggregate":

@@ -84,9 +84,9 @@ def _classify(one: Typed) -> str | None:
     fn = str(one.params.get("fn", "")) if one.op == "call" else ""
     if fn == "solved":
         return "solved" if isinstance(one.params["model"], StudentRole) else "others"
-    if fn in ("agrees", "judge.same", "matches", "format"):
+    if fn in ("agrees", "majority", "duplicate", "judge.same", "matches", "format"):
         return "truths"
-    return "unknown" if fn in ("judge.score", "majority", "both", "duplicate", "similarity") else None
+    return "unknown" if fn in ("judge.score", "similarity") else None
 
 
 def can_be_met(condition: Condition, most: int, *, is_untrained: bool = False) -> bool:

@@ -101,6 +101,8 @@ class Reader:
         return apply_operation(node.op, args, node.params)
 
     def _judge(self, node: Node, is_praised: bool) -> float:
+        if node.params["fn"] == "similarity":
+            return 1 if is_praised else -1
         if node.params["fn"] != "judge.score":
             return 1 if is_praised else 0
         low, high = self._scales.get(node.params["rubric"], (0.0, 1.0))

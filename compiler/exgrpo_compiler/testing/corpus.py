@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Any
 
+from exgrpo_artifact.operations import EXTERNAL_FUNCTIONS
 from exgrpo_artifact.record import Record
 from exgrpo_artifact.reward_table import Rollout
 from exgrpo_artifact.values import Failed, Value
@@ -56,13 +57,13 @@ class _Maker:
             term: _list_answers(program, node)
             for term, tree in reward.terms.items()
             for node in _walk(tree)
-            if node.op == "call" and str(node.params.get("fn")).startswith("judge.")
+            if node.op == "call" and node.params.get("fn") in EXTERNAL_FUNCTIONS
         }
         self.judge_is_turn = {
             term: node.level == "turn"
             for term, tree in reward.terms.items()
             for node in _walk(tree)
-            if node.op == "call" and str(node.params.get("fn")).startswith("judge.")
+            if node.op == "call" and node.params.get("fn") in EXTERNAL_FUNCTIONS
         }
 
     def make_group(self) -> Group:
@@ -125,6 +126,8 @@ def _collect_tokens(nodes: Sequence[Typed]) -> set[int]:
 
 def _list_answers(program: CheckedProgram, node: Typed) -> list[Value]:
     rubric = program.known.get(node.params.get("rubric", Key("", "")))
+    if node.params["fn"] == "similarity":
+        return [-1.0, 0.0, 0.25, 0.5, 0.75, 1.0, Failed("no answer")]
     if not isinstance(rubric, CheckedRubric):
         return [True, False, Failed("no answer")]
     low, high = rubric.scale
