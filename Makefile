@@ -77,5 +77,5 @@ $(VENV)/.train: $(VENV)/.torch pyproject.toml
 
 $(VENV)/.dev: $(VENV)/.train
 	@echo "installing the tools that the tests need: about 40 MB to download"
-	$(BIN)/python -m pip install -q -e '.[train,math,dev]'
+	$(BIN)/python -m pip install -q -e '.[train,math,coherence,dev]'
 	@touch $@

@@ -325,11 +325,12 @@ def _describe_metrics() -> Schema:
 
 
 def _describe_probe() -> Schema:
-    return _object({"row": _TEXT, "rule": _TEXT, "fields": _map(_ANY), "reveals": _BOOL})
+    return _object({"row": _TEXT, "rule": _TEXT, "fields": _map(_ANY), "reveals": _BOOL, "sample": _COUNT})
 
 
 def _describe_rejection() -> Schema:
-    return _object({"stage": _TEXT, "row": _TEXT, "rule": _MAYBE_TEXT, "reason": _TEXT, "detail": _TEXT})
+    known = {"stage": _TEXT, "row": _TEXT, "rule": _MAYBE_TEXT, "reason": _TEXT, "detail": _TEXT}
+    return _object({**known, "sample": {"type": ["integer", "null"]}})
 
 
 def _describe_row() -> Schema:

@@ -12,6 +12,7 @@ def doctor() -> int:
 
     from exgrpo_runtime.environment import (
         BASE,
+        COHERENCE,
         MATH,
         TRAIN,
         can_train,
@@ -24,20 +25,23 @@ def doctor() -> int:
         ("base", BASE, ""),
         ("train", TRAIN, "pip install 'exgrpo[train]'"),
         ("math", MATH, "pip install 'exgrpo[math]'"),
+        ("coherence", COHERENCE, "pip install 'exgrpo[coherence]'"),
     ):
         versions = {name: find_version(name) for name in names}
         missing = [name for name, version in versions.items() if version is None]
-        click.echo(f"{title:8}" + "  ".join(f"{name} {version or '-'}" for name, version in versions.items()))
+        click.echo(
+            f"{title:11}" + "  ".join(f"{name} {version or '-'}" for name, version in versions.items())
+        )
         if missing and extra:
-            click.echo(f"{'':8}missing: {', '.join(missing)}; {extra}")
+            click.echo(f"{'':11}missing: {', '.join(missing)}; {extra}")
     gpus = find_gpus()
-    click.echo(f"{'gpus':8}{', '.join(gpus) if gpus else 'no NVIDIA driver'}")
-    click.echo(f"{'device':8}{describe_device()}")
+    click.echo(f"{'gpus':11}{', '.join(gpus) if gpus else 'no NVIDIA driver'}")
+    click.echo(f"{'device':11}{describe_device()}")
     for group, title in (("exgrpo.teachers", "teachers"), ("exgrpo.sources", "sources")):
         names_ = sorted(entry.name for entry in metadata.entry_points(group=group))
-        click.echo(f"{title:8} {', '.join(names_) or 'none'}")
+        click.echo(f"{title:11}{', '.join(names_) or 'none'}")
     click.echo(
-        f"{'runs':8}check, compile, report"
+        f"{'runs':11}check, compile, report"
         + (", run" if can_train() else "; not run: the extra `train` is missing")
     )
     return 0

@@ -239,6 +239,8 @@ class _Maker:
         dialogue = self.manifest.dialogues[reward.dialogue]
         sections: list[Section] = []
         for node in find_external_nodes(reward):
+            if node.params["fn"] == "similarity":
+                continue  # two texts are compared, and nobody is asked
             judge = self.manifest.models[node.params["model"]]
             texts = [self._find_text(dialogue, nodes[arg]) for arg in node.args]
             if node.params["fn"] == "judge.same":

@@ -14,6 +14,7 @@ from exgrpo_artifact.errors import MissingDependencyError
 BASE = ("exgrpo", "lark", "jinja2", "pydantic", "click", "rich")
 TRAIN = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "httpx")
 MATH = ("math-verify",)
+COHERENCE = ("sentence-transformers",)
 
 
 def find_version(distribution: str) -> str | None:

@@ -22,6 +22,7 @@ from exgrpo_runtime.chat import ChatFormat
 from exgrpo_runtime.context import Bar, Context
 from exgrpo_runtime.generate import DialoguePrompt, SampledDialogue, sample_dialogues
 from exgrpo_runtime.intervals import score_interval
+from exgrpo_runtime.judging import answer_judgements
 from exgrpo_runtime.plans import (
     Plan,
     collect_turns,
@@ -36,7 +37,6 @@ from exgrpo_runtime.probing.probe_index import read_probes
 from exgrpo_runtime.records import Probe, Row
 from exgrpo_runtime.run_dir import write_json
 from exgrpo_runtime.student import Student, load_for_stage, load_student
-from exgrpo_runtime.teachers.judge import score_judgements
 
 INITIAL = "initial"
 """Name under which the student before any training is reported."""
@@ -224,7 +224,7 @@ def _score_answer(
         seed=make_seed(context.manifest.seed, stage.name, row.uid),
     )
     wanted = collect_judgements(reward, row.fields, [rollout])
-    judgements = score_judgements(wanted, context) if wanted else {}
+    judgements = answer_judgements(wanted, context) if wanted else {}
     return evaluate_reward(reward, row.fields, [rollout], judgements).terms[stage.term][0]
 
 

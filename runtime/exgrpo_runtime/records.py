@@ -41,6 +41,8 @@ class Probe:
     """What the `probes` declaration yields."""
     reveals: bool
     """Whether it states the answer on purpose; then it never stands before a rollout's final question."""
+    sample: int = 0
+    """Which of several answers of the teacher it comes from."""
 
     def to_json(self) -> dict[str, Any]:
         """The probe as a JSON object."""
@@ -50,7 +52,11 @@ class Probe:
     def from_json(cls, value: Mapping[str, Any]) -> Probe:
         """The probe that `to_json` wrote."""
         return cls(
-            row=value["row"], rule=value["rule"], fields=dict(value["fields"]), reveals=bool(value["reveals"])
+            row=value["row"],
+            rule=value["rule"],
+            fields=dict(value["fields"]),
+            reveals=bool(value["reveals"]),
+            sample=int(value.get("sample", 0)),
         )
 
 
@@ -67,6 +73,8 @@ class Rejection:
     reason: str
     """Kebab-case id, or the name of the filter that was not met."""
     detail: str
+    sample: int | None = None
+    """Of the probe, as in `Probe`; None where the row itself was left out."""
 
     def to_json(self) -> dict[str, Any]:
         """The rejection as a JSON object."""
@@ -75,4 +83,5 @@ class Rejection:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Rejection:
         """The rejection that `to_json` wrote."""
-        return cls(**{name: value[name] for name in ("stage", "row", "rule", "reason", "detail")})
+        known = {name: value[name] for name in ("stage", "row", "rule", "reason", "detail")}
+        return cls(**known, sample=value.get("sample"))

@@ -16,9 +16,9 @@ from exgrpo_artifact.record import replace
 from exgrpo_artifact.values import Value
 from exgrpo_runtime.advantages import compute_advantages
 from exgrpo_runtime.context import Context
+from exgrpo_runtime.judging import answer_judgements
 from exgrpo_runtime.rollout_plans import Question, VoidRollout
 from exgrpo_runtime.rollouts import Member, SampledRollout, build_record
-from exgrpo_runtime.teachers.judge import score_judgements
 from exgrpo_runtime.training_batch import TrainingBatch
 
 CHANGE = 1e-6
@@ -93,7 +93,7 @@ def _ask_judges(
         for judgement in collect_judgements(reward, question.row.fields, records)
     ]
     answers_P: list[dict[str, Value]] = [{} for _ in records_P]
-    for key, answer in (score_judgements(asked, context) if asked else {}).items():
+    for key, answer in (answer_judgements(asked, context) if asked else {}).items():
         place, own_key = key.split(" ", 1)
         answers_P[int(place)][own_key] = answer
     return answers_P

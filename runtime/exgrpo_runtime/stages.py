@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from exgrpo_artifact.boxed import prepare_comparing
-from exgrpo_artifact.manifest import GrpoStage, Manifest, ProbeStage, SftStage, Stage
+from exgrpo_artifact.graph import Node
+from exgrpo_artifact.manifest import EvaluateStage, GrpoStage, Manifest, ProbeStage, SftStage, Stage
 from exgrpo_artifact.storage import Artifact
 from exgrpo_runtime.context import Context
 from exgrpo_runtime.environment import require_http, require_training
+from exgrpo_runtime.similarity import require_similarity
 from exgrpo_runtime.teachers.session import Session
 
 
@@ -42,10 +44,10 @@ def require_packages(artifact: Artifact, stages: Sequence[Stage]) -> None:
 
 
 def require_comparing(artifact: Artifact) -> None:
-    """Returns where the answers of all turns can be compared; what compares mathematics is started.
+    """Returns where whatever compares texts can be had, before the first stage spends anything; what compares mathematics is started.
 
     Raises:
-        MissingDependencyError: one is compared by math-verify, which is not installed.
+        MissingDependencyError: a turn is compared by math-verify, or two texts by their embeddings, and that is not installed.
     """
     for dialogue in artifact.manifest.dialogues.values():
         exchanges = (*(dialogue.loop.exchanges if dialogue.loop is not None else ()), *dialogue.closing)
@@ -53,7 +55,10 @@ def require_comparing(artifact: Artifact) -> None:
             exchange.answer is not None and exchange.answer.kind == "math.boxed" for exchange in exchanges
         ):
             prepare_comparing()
-            return
+            break
+    nodes = (node for stage in artifact.manifest.stages for node in _list_nodes(artifact, stage))
+    if any(node.params.get("fn") == "similarity" for node in nodes):
+        require_similarity()
 
 
 def require_models(artifact: Artifact, stages: Sequence[Stage], session: Session) -> None:
@@ -70,17 +75,20 @@ def require_models(artifact: Artifact, stages: Sequence[Stage], session: Session
 
 def _find_models(artifact: Artifact, stage: Stage) -> set[str]:
     """Names of the models that a stage asks."""
-    manifest = artifact.manifest
-    if isinstance(stage, ProbeStage):
-        declaration = manifest.probes[stage.probes]
-        nodes = [node for keep in declaration.keeps for node in keep.condition.nodes]
-        asked = {declaration.teacher}
-    elif isinstance(stage, GrpoStage):
-        nodes = list(artifact.rewards[stage.reward].nodes)
-        asked = set()
-    else:
+    if not isinstance(stage, ProbeStage | GrpoStage):
         return set()
+    asked = {artifact.manifest.probes[stage.probes].teacher} if isinstance(stage, ProbeStage) else set()
+    nodes = _list_nodes(artifact, stage)
     return asked | {str(node.params["model"]) for node in nodes if "model" in node.params}
+
+
+def _list_nodes(artifact: Artifact, stage: Stage) -> Iterator[Node]:
+    """Every node of the filters, or of the reward, that a stage evaluates."""
+    if isinstance(stage, ProbeStage):
+        for keep in artifact.manifest.probes[stage.probes].keeps:
+            yield from keep.condition.nodes
+    elif isinstance(stage, GrpoStage | EvaluateStage):
+        yield from artifact.rewards[stage.reward].nodes
 
 
 def call_stage(stage: Stage, context: Context, engine: str, stores: Path) -> dict[str, Any]:

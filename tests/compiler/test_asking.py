@@ -133,3 +133,71 @@ def test_a_licence_does_not_change_what_a_teacher_answers() -> None:
     files = [compile_files(GSM8K), compile_files(GSM8K, 'tutor.license="cc0-1.0"')]
     hashes = [json.loads(one["manifest.json"])["hashes"] for one in files]
     assert hashes[0] == hashes[1]
+
+
+# --- filters ------------------------------------------------------------------------------------------------
+
+KEEPS = """
+  keep probe fresh  where not duplicate(threshold: 0.9)
+  keep probe sure   where majority(tutor, 5)
+  keep probe agreed where both(tutor, second, texts: [item.question, probe.question], answer: item.gold)
+  keep probe near   where similarity(probe.question, item.question) < 0.9
+  keep probe own    where similarity(probe.question, item.question, by: encoder) < 0.9
+}
+"""
+FILTERED = GSM8K.replace(
+    GSM8K[GSM8K.index("  // Eq. 1") : GSM8K.index("dialogue tutorial")],
+    KEEPS + 'model second = plugin("other")\nmodel encoder = hf("small", revision: "abc")\n\n',
+)
+
+
+def find_calls(keep_name: str) -> list[tuple[dict[str, object], list[str]]]:
+    """Static parameters of a filter's calls, and what their arguments read."""
+    keeps = {keep.name: keep.condition for keep in compile_manifest(FILTERED).probes["invert"].keeps}
+    nodes = {node.id: node for node in keeps[keep_name].nodes}
+
+    def describe(id_: str) -> str:
+        node = nodes[id_]
+        inner = ", ".join(map(describe, node.args))
+        return f"[{inner}]" if node.op == "list" else f"{node.op}.{node.params['field']}"
+
+    return [
+        (node.params, [describe(arg) for arg in node.args]) for node in nodes.values() if node.op == "call"
+    ]
+
+
+def test_a_filter_of_duplicates_reads_what_the_student_may_see() -> None:
+    assert find_calls("fresh") == [({"fn": "duplicate", "threshold": 0.9}, ["[probe.question]"])]
+
+
+def test_a_majority_compares_with_the_probes_answer_by_the_dialogues_type() -> None:
+    ((params, arguments),) = find_calls("sure")
+    assert (params["fn"], params["model"], params["count"]) == ("majority", "tutor", 5)
+    assert params["answer"] == {"kind": "number.last", "pattern": None, "which": "last", "type": None}
+    assert arguments == ["[probe.question]", "probe.answer"]
+
+
+def test_the_turn_after_a_probe_says_how_its_answer_is_read() -> None:
+    typed = FILTERED.replace("assistant explain =", "assistant explain: text.normalized =")
+    assert typed != FILTERED
+    keeps = {keep.name: keep.condition for keep in compile_manifest(typed).probes["invert"].keeps}
+    (call,) = [node for node in keeps["sure"].nodes if node.op == "call"]
+    assert call.params["answer"]["kind"] == "text.normalized"
+
+
+def test_both_is_a_majority_of_one_by_each_of_two_models() -> None:
+    calls = find_calls("agreed")
+    assert [(params["fn"], params["model"], params["count"]) for params, _ in calls] == [
+        ("majority", "tutor", 1),
+        ("majority", "second", 1),
+    ]
+    assert calls[0][1] == ["[item.question, probe.question]", "item.gold"]
+    assert compile_manifest(FILTERED).models["second"].id == "other"
+
+
+def test_similarity_names_whose_embeddings_it_compares() -> None:
+    ((params, arguments),) = find_calls("near")
+    assert params == {"fn": "similarity", "id": "sentence-transformers/all-MiniLM-L6-v2"}
+    assert arguments == ["probe.question", "item.question"]
+    ((params, _),) = find_calls("own")
+    assert params == {"fn": "similarity", "by": "encoder", "id": "small", "revision": "abc"}

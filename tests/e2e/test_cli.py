@@ -165,7 +165,7 @@ def test_imports_of_other_files_are_found_beside_the_importer(tmp_path: Path) ->
 def test_doctor_says_what_is_there(tmp_path: Path) -> None:
     result = run_exgrpo("doctor", cwd=tmp_path)
     assert result.returncode == 0
-    for word in ("lark", "torch", "device", "word-problem-tutor"):
+    for word in ("lark", "torch", "device", "coherence", "word-problem-tutor"):
         assert word in result.stdout
 
 

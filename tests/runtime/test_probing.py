@@ -386,9 +386,15 @@ def test_a_second_run_asks_for_nothing_that_is_stored(tmp_path: Path) -> None:
         probes = (context.work / "probes.jsonl").read_bytes()
         hits = endpoint.num_hits
         second = run(resume(tmp_path, context))
-        assert endpoint.num_hits == hits == 35
+        # 18 questions, one of them repaired in vain, and 17 checks of what is left.
+        assert endpoint.num_hits == hits == 36
         assert (context.work / "probes.jsonl").read_bytes() == probes
-    assert (second["asked"], second["from_store"]) == (0, 35)
+    assert (second["asked"], second["from_store"]) == (0, 36)
+    assert (
+        second["repairs"]
+        == first["repairs"]
+        == {"asked": 1, "mended": 0, "by_rule": {"why": {"asked": 1, "mended": 0}}}
+    )
     assert second["funnel"] == first["funnel"]
     assert second["tokens"] == {"prompt": 0, "completion": 0, "uncounted": 0}
 

@@ -183,6 +183,27 @@ def test_figures_of_the_funnel_are_those_of_the_files(tmp_path: Path) -> None:
     assert "not-a-number 6" in page.text
 
 
+def test_samples_repairs_and_duplicates_are_told_for_each_rule(tmp_path: Path) -> None:
+    run_dir = make_run(tmp_path / "run")
+    assert "sent back" not in read_page(run_dir).text
+
+    def add(done: Any) -> None:
+        counts = done["summary"]["funnel"]["why"]
+        done["summary"]["funnel"]["why"] = {**counts, "asked": counts["asked"] + 5, "surplus": 2, "fresh": 3}
+        repairs = {"asked": 9, "mended": 6, "by_rule": {"why": {"asked": 8, "mended": 6}}}
+        done["summary"] |= {"samples": 3, "ask": "together", "repairs": repairs}
+
+    edit_json(run_dir / "stages" / "02-probe" / "done.json", add)
+    text = read_page(run_dir).text
+    assert "answers to each request 3" in text
+    assert "rules of a question asked together" in text
+    assert "probes sent back 9 (66.7 % mended)" in text
+    assert "sent back mended why" in text
+    assert re.search(r"why 0 \d+ \d+ \d+ % [\d ]+ 8 6 ", text)
+    assert "surplus 2" in text
+    assert "fresh 3" in text
+
+
 def test_rare_reasons_share_a_column_and_are_still_listed(tmp_path: Path) -> None:
     run_dir = make_run(tmp_path / "run")
 

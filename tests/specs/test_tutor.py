@@ -25,6 +25,19 @@ def ask_for_probe(tutor: WordProblemTutor, row: dict[str, Any], rule: str, sampl
     return tutor.reply([{"role": "user", "content": prompt}], sample)
 
 
+def test_a_reply_that_was_cut_off_is_cut_off_again_when_it_is_sent_back() -> None:
+    tutor, row = WordProblemTutor(malformed_rate=1.0), ROWS[0]
+    cut = ask_for_probe(tutor, row, "why")
+    prompt = f'Question: {row["question"]}\nRule "why": Ask.'
+    messages = [
+        {"role": "user", "content": prompt},
+        {"role": "assistant", "content": cut},
+        {"role": "user", "content": "That reply cannot be read."},
+    ]
+    assert tutor.reply(messages) == cut
+    assert json.loads(WordProblemTutor().reply(messages))["answer"].isdigit()
+
+
 def is_consistent(tutor: WordProblemTutor, probe: dict[str, str], row: dict[str, Any]) -> bool:
     """Eq. 1 as the filter does it: the texts joined by blank lines, the last number compared."""
     shown = "\n\n".join((probe["question"], probe["rationale"], probe["answer"], row["question"]))

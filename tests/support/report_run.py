@@ -327,6 +327,7 @@ def write_data(path: Path) -> dict[str, Any]:
             "rule": None,
             "reason": "not-a-number",
             "detail": "gold",
+            "sample": None,
         }
         for i in range(6)
     ]
@@ -365,7 +366,14 @@ def write_probe(path: Path) -> dict[str, Any]:
     _write_lines(path / "probes.jsonl", [])
     detail = "The answer is 12,\nnot 11."
     rejections = [
-        {"stage": "probe", "row": "train:3:ab12", "rule": "why", "reason": reason, "detail": detail}
+        {
+            "stage": "probe",
+            "row": "train:3:ab12",
+            "rule": "why",
+            "reason": reason,
+            "detail": detail,
+            "sample": 0,
+        }
         for reason in reasons
     ]
     _write_lines(path / "rejections.jsonl", rejections)

@@ -90,7 +90,7 @@ def count_turns(manifest: Manifest, dialogue: Dialogue) -> int:
 
 
 def _find_judges(reward: RewardGraph) -> list[Node]:
-    return [node for node in reward.nodes if is_external(node)]
+    return [node for node in reward.nodes if is_external(node) and "model" in node.params]
 
 
 def _find_sure(reward: RewardGraph) -> Collection[str]:

@@ -203,6 +203,8 @@ class _Filters:
         for keep in declaration.keeps:
             subjects = probes if keep.subject == "probe" else rows
             for node in find_external_nodes(keep.condition):
+                if "model" not in node.params:
+                    continue  # told by the texts themselves
                 for model, times in self._list_asked(node, probes, rows):
                     yield self._plan_node(declaration, keep, node, model, subjects.times(times))
             passing = Range(0, SURVIVING, 1)
@@ -214,7 +216,7 @@ class _Filters:
         manifest = self.artifact.manifest
         fn = node.params["fn"]
         names = [node.params["model"]]
-        times = exactly(1)
+        times = exactly(node.params.get("count", 1))
         if fn == "solved":
             most = (probes.worst or 0) / max(1, rows.worst or 0)
             times = Range(0, probes.expected / max(1, rows.expected), most)

@@ -1,23 +1,23 @@
-"""Conditions of `keep` filters over probes, with the calls that reach outside answered in batches.
+"""Conditions of `keep` filters over probes: what reaches outside is answered first, for all subjects at once.
 
-Eq. 1 is `agrees`: shown the probe with its rationale and answer, the teacher still reaches the gold answer.
-Eq. 2 is `solved`; a spec states the paper's prose (not all right, at least so many), not its printed second
-clause.
+Calls that ask models go out in one batch, whatever function and model they belong to. Eq. 2 is `solved`; a spec states the paper's
+prose (not all right, at least so many), not its printed second clause.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from exgrpo_artifact.answers import answer_matches
-from exgrpo_artifact.errors import UndecidedError
 from exgrpo_artifact.evaluate import evaluate_arguments, evaluate_graph, find_external_nodes
 from exgrpo_artifact.graph import Graph, Node
-from exgrpo_artifact.manifest import AnswerSpec, Sampling, read_answer_spec
+from exgrpo_artifact.manifest import Sampling
 from exgrpo_artifact.values import NOT_APPLICABLE, Failed, Value
 from exgrpo_runtime.context import Context
+from exgrpo_runtime.probing.agreement import build_query
+from exgrpo_runtime.probing.calls import Call, Subject, Told, group_calls, name_kind
+from exgrpo_runtime.probing.comparing import compare_meanings, find_duplicates
 from exgrpo_runtime.probing.solving import (
     Conversation,
     RowProbes,
@@ -26,26 +26,16 @@ from exgrpo_runtime.probing.solving import (
     find_max_new,
     find_solving_dialogue,
 )
-from exgrpo_runtime.records import Probe, Row
 from exgrpo_runtime.teachers.asking import Asker
-from exgrpo_runtime.teachers.judge import ask_judges
-from exgrpo_runtime.teachers.teacher import Message, Reply, Request
+from exgrpo_runtime.teachers.teacher import Request
 
 
 class Outcome(NamedTuple):
     """A condition's value for one subject."""
 
     value: Value
-    seen: dict[str, Value]
-    """What the calls that reach outside gave, by function."""
-
-
-class Subject(NamedTuple):
-    """What a condition is about: a probe, or a row with the probes left."""
-
-    row: Row
-    probe: Probe | None
-    probes: Sequence[Probe]
+    notes: tuple[str, ...]
+    """What the calls that reach outside gave, in words."""
 
 
 @dataclass(slots=True)
@@ -57,85 +47,109 @@ class Conditions:
         probes: name of the `probes` declaration.
         asker: who reaches the teachers.
         solve: the student as it stands; None: loaded when first needed.
+        where: what bars say after the filter's name.
     """
 
     context: Context
     probes: str
     asker: Asker
     solve: Solve | None = None
+    where: str = ""
 
     def evaluate(self, name: str, condition: Graph, subjects: Sequence[Subject]) -> list[Outcome]:
-        """The condition for each subject.
+        """The condition for each subject; subjects of one row stand together, in the order of its probes.
 
         Raises:
             TeacherError: a teacher cannot be used at all.
-            ModelError: the student cannot be loaded.
+            ModelError: the student, or a model of embeddings, cannot be loaded.
         """
         external: list[dict[str, Value]] = [{} for _ in subjects]
-        nodes = find_external_nodes(condition)
+        notes: list[dict[str, str]] = [{} for _ in subjects]
+        left = list(find_external_nodes(condition))
+        while left:
+            ready = [node for node in left if not _find_below(condition, node) & {one.id for one in left}]
+            left = [node for node in left if node not in ready]
+            calls = self._list_calls(condition, ready, subjects, external)
+            for call, told in zip(calls, self._answer(name, calls, subjects), strict=True):
+                external[call.subject][call.node.id] = told.value
+                if told.note:
+                    notes[call.subject][call.node.id] = told.note
+        return [
+            Outcome(
+                evaluate_graph(condition, external=values, **_build_environment(subject)),
+                tuple(notes[index].values()),
+            )
+            for index, (subject, values) in enumerate(zip(subjects, external, strict=True))
+        ]
+
+    def _list_calls(
+        self,
+        condition: Graph,
+        nodes: Sequence[Node],
+        subjects: Sequence[Subject],
+        external: Sequence[dict[str, Value]],
+    ) -> list[Call]:
+        """The calls that there is something to ask about; the others have their value at once."""
+        calls: list[Call] = []
         for node in nodes:
-            calls: list[tuple[int, list[Value]]] = []
             for index, subject in enumerate(subjects):
                 environment = _build_environment(subject)
                 arguments = evaluate_arguments(condition, node.id, external=external[index], **environment)
                 missing = _find_missing(arguments)
                 if missing is None:
-                    calls.append((index, arguments))
+                    calls.append(Call(index, node, arguments))
                 else:
                     external[index][node.id] = missing
-            values = self._call(name, node, [(subjects[index], arguments) for index, arguments in calls])
-            for (index, _), value in zip(calls, values, strict=True):
-                external[index][node.id] = value
-        return [
-            Outcome(
-                evaluate_graph(condition, external=values, **_build_environment(subject)),
-                {str(node.params["fn"]): values[node.id] for node in nodes},
-            )
-            for subject, values in zip(subjects, external, strict=True)
-        ]
+        return calls
 
-    def _call(self, name: str, node: Node, calls: Sequence[tuple[Subject, list[Value]]]) -> list[Value]:
-        fn = node.params["fn"]
-        if fn == "solved":
-            return self._count_solved(name, node, calls)
-        with self.context.progress.track(name, len(calls)) as bar:
-            if fn == "agrees":
-                return self._check_agreement(node, calls, bar.advance)
-            judged = [(fn, node.params, arguments) for _, arguments in calls]
-            values = ask_judges(judged, self.context, self.asker)
-            bar.advance(len(calls))
-            return values
+    def _answer(self, name: str, calls: Sequence[Call], subjects: Sequence[Subject]) -> list[Told]:
+        told: dict[int, Told] = {}
+        for kind, places in group_calls(calls, name_kind).items():
+            some = [calls[place] for place in places]
+            if kind == "solved":
+                answers = self._count_solved(name, some, subjects)
+            elif kind == "duplicate":
+                answers = find_duplicates(some, subjects)
+            elif kind == "similarity":
+                answers = compare_meanings(some)
+            else:
+                answers = self._ask(name, some)
+            told.update(zip(places, answers, strict=True))
+        return [told[place] for place in range(len(calls))]
 
-    def _check_agreement(
-        self, node: Node, calls: Sequence[tuple[Subject, list[Value]]], advance: Callable[[], None]
-    ) -> list[Value]:
-        model = self.context.manifest.models[node.params["model"]]
-        spec = read_answer_spec(node.params["answer"])
-        requests = []
-        for _, (texts, _) in calls:
-            shown = texts if isinstance(texts, list) else [texts]
-            content = "\n\n".join(str(text) for text in shown)
-            requests.append(Request(model, (Message(role="user", content=content),)))
-        replies = self.asker.ask_all(requests, lambda _: advance())
-        return [_compare(reply, gold, spec) for reply, (_, (_, gold)) in zip(replies, calls, strict=True)]
+    def _ask(self, name: str, calls: Sequence[Call]) -> list[Told]:
+        queries = [build_query(node, arguments, self.context) for _, node, arguments in calls]
+        requests = [request for query in queries for request in query.requests]
+        with self.context.progress.track(name + self.where, len(requests)) as bar:
+            replies = iter(self.asker.ask_all(requests, lambda _: bar.advance()))
+        return [query.read([next(replies) for _ in query.requests]) for query in queries]
 
-    def _count_solved(
-        self, name: str, node: Node, calls: Sequence[tuple[Subject, list[Value]]]
-    ) -> list[Value]:
-        manifest = self.context.manifest
+    # --- Eq. 2 ----------------------------------------------------------------------------------------------
+
+    def _count_solved(self, name: str, calls: Sequence[Call], subjects: Sequence[Subject]) -> list[Told]:
+        told: list[Told] = []
+        for node in dict.fromkeys(node.id for _, node, _ in calls):
+            some = [call for call in calls if call[1].id == node]
+            told += self._count_solved_by(name, some, subjects)
+        return told
+
+    def _count_solved_by(self, name: str, calls: Sequence[Call], subjects: Sequence[Subject]) -> list[Told]:
+        manifest, params = self.context.manifest, calls[0][1].params
         try:
-            dialogue = find_solving_dialogue(manifest, self.probes, node.params.get("dialogue"))
+            dialogue = find_solving_dialogue(manifest, self.probes, params.get("dialogue"))
         except ValueError as error:
-            return [Failed(str(error)) for _ in calls]
+            return [Told(Failed(str(error))) for _ in calls]
         groups = [
-            RowProbes(subject.row, probes if isinstance(probes, list) else [])
-            for subject, (probes, *_) in calls
+            RowProbes(subjects[index].row, probes if isinstance(probes, list) else [])
+            for index, _, (probes, *_) in calls
         ]
-        solve = self._find_solver(node.params["model"], find_max_new(manifest, dialogue.name))
-        with self.context.progress.track(name, sum(len(group.probes) for group in groups)) as bar:
+        solve = self._find_solver(params["model"], find_max_new(manifest, dialogue.name))
+        num_probes = sum(len(group.probes) for group in groups)
+        with self.context.progress.track(name + self.where, num_probes) as bar:
             counts = count_solved(groups, dialogue, self.context.templates, solve)
-            bar.advance(sum(len(group.probes) for group in groups), solved=sum(filter(None, counts)))
-        return [Failed("a request to the model failed") if count is None else count for count in counts]
+            bar.advance(num_probes, solved=sum(filter(None, counts)))
+        failed = Told(Failed("a request to the model failed"))
+        return [failed if count is None else Told(count, f"solved gave {count}") for count in counts]
 
     def _find_solver(self, model: str, max_new: int) -> Solve:
         if model != self.context.manifest.student:
@@ -164,15 +178,17 @@ def _build_student_solver(context: Context, max_new: int) -> Solve:
     return lambda conversations: answer_messages(student, conversations, max_new)
 
 
-def _compare(reply: Reply, gold: Value, spec: AnswerSpec) -> Value:
-    if reply.text is None:
-        return Failed(f"the teacher failed: {reply.error}")
-    if not isinstance(gold, str | int | float):
-        return Failed("`agrees` compares with a text or a number")
-    try:
-        return int(answer_matches(reply.text, gold, spec))
-    except UndecidedError as error:
-        return Failed(str(error))
+def _find_below(graph: Graph, node: Node) -> set[str]:
+    """Ids of all nodes that a node's arguments need."""
+    nodes = {one.id: one for one in graph.nodes}
+    below: set[str] = set()
+    waiting = list(node.args)
+    while waiting:
+        name = waiting.pop()
+        if name not in below:
+            below.add(name)
+            waiting += nodes[name].args
+    return below
 
 
 def _build_environment(subject: Subject) -> dict[str, Any]:

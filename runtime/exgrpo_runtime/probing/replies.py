@@ -1,14 +1,15 @@
 """Teacher replies to typed fields: one JSON object with just the yielded keys, whatever stands around it.
 
 Code fences, a preamble and a reasoning model's `<think>` block are read over. What the object itself says is
-taken strictly: a missing, unknown or repeated key, a wrong type or an empty text make the reply malformed.
+taken strictly: a missing, unknown or repeated key, a wrong type or an empty text make the reply malformed. Where rules
+are asked together, such an object stands under each rule's name in one more object, and each is read by itself.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from exgrpo_artifact.manifest import Yield
@@ -31,8 +32,39 @@ class _RepeatedKeyError(ValueError):
     pass
 
 
-def parse_reply(text: str, yields: Sequence[Yield]) -> dict[str, Any] | Misfit:
+Fields = dict[str, Any]
+
+
+def parse_reply(text: str, yields: Sequence[Yield]) -> Fields | Misfit:
     """The fields that the reply states, in the order of `yields`, or why there are none."""
+    names = [field.name for field in yields]
+    value = _find_one(text, names, lambda found: set(found) == set(names))
+    return value if isinstance(value, Misfit) else _convert_fields(value, yields)
+
+
+def parse_replies(text: str, yields: Sequence[Yield], rules: Sequence[str]) -> dict[str, Fields | Misfit]:
+    """Rule -> the fields under its name, or why there are none. What else the reply holds is left alone."""
+    value = _find_one(text, rules, lambda found: any(rule in found for rule in rules))
+    if isinstance(value, Misfit):
+        return dict.fromkeys(rules, value)
+    return {rule: _read_member(value, rule, yields) for rule in rules}
+
+
+def _read_member(value: Fields, rule: str, yields: Sequence[Yield]) -> Fields | Misfit:
+    names = [field.name for field in yields]
+    member = value.get(rule)
+    if rule not in value:
+        return Misfit(MALFORMED, f"the object lacks `{rule}`")
+    if not isinstance(member, dict):
+        return Misfit(MALFORMED, f"what stands under `{rule}` is no object")
+    if set(member) != set(names):
+        return Misfit(MALFORMED, f"under `{rule}` {_describe_misses([member], names, [])}")
+    fields = _convert_fields(member, yields)
+    return Misfit(MALFORMED, f"under `{rule}` {fields.detail}") if isinstance(fields, Misfit) else fields
+
+
+def _find_one(text: str, names: Sequence[str], fits: Callable[[Fields], bool]) -> Fields | Misfit:
+    """The object of the reply that fits; several that fit are the same."""
     if len(text) > MOST_CHARACTERS:
         return Misfit(MALFORMED, f"the reply has {len(text)} characters")
     problems: list[str] = []
@@ -40,17 +72,16 @@ def parse_reply(text: str, yields: Sequence[Yield]) -> dict[str, Any] | Misfit:
         objects = list(_find_objects(_THINKING.sub("", text, count=1), problems))
     except _RepeatedKeyError as error:
         return Misfit(MALFORMED, str(error))
-    names = [field.name for field in yields]
-    fitting = [value for value in objects if set(value) == set(names)]
+    fitting = [value for value in objects if fits(value)]
     if not fitting:
         return Misfit(MALFORMED, _describe_misses(objects, names, problems))
     if any(value != fitting[0] for value in fitting):
         return Misfit(MALFORMED, f"the reply holds {len(fitting)} different objects; one is due")
-    return _convert_fields(fitting[0], yields)
+    return fitting[0]
 
 
-def _convert_fields(value: dict[str, Any], yields: Sequence[Yield]) -> dict[str, Any] | Misfit:
-    fields: dict[str, Any] = {}
+def _convert_fields(value: Fields, yields: Sequence[Yield]) -> Fields | Misfit:
+    fields: Fields = {}
     for field in yields:
         converted = convert_value(value[field.name], field.type)
         if isinstance(converted, Misfit):

@@ -1,19 +1,13 @@
-"""How many of a row's probes a student answers right: Lambda of Eq. 2 (arXiv 2603.19266, section on filters).
-
-The paper leaves open how a free-form answer is scored. Here: the dialogue's answer type reads the right
-answer out of the teacher's answer and the student's out of its reply; where the teacher's holds none of
-that type, the two are compared as normalised text.
-"""
+"""How many of a row's probes a student answers right: Lambda of Eq. 2 (arXiv 2603.19266, section on filters)."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from exgrpo_artifact.answers import answer_matches, extract_answer
 from exgrpo_artifact.errors import UndecidedError
 from exgrpo_artifact.manifest import AnswerSpec, Dialogue, EvaluateStage, Exchange, GrpoStage, Manifest
+from exgrpo_runtime.probing.matching import gives_answer
 from exgrpo_runtime.records import Row
 from exgrpo_runtime.teachers.teacher import Message
 from exgrpo_runtime.templates import TemplateSet
@@ -24,9 +18,7 @@ Solve = Callable[[list[Conversation]], Sequence[str | None]]
 
 DEFAULT_MAX_NEW = 512
 """Tokens of an answer in a task none of whose stages states `max_new`."""
-_NORMALIZED = AnswerSpec(kind="text.normalized")
 _ANSWER_FIELD = "answer"
-_SAID = re.compile(r"\banswer(?:\s+is|\s*[:=])\s*", re.IGNORECASE)
 
 
 class RowProbes(NamedTuple):
@@ -124,19 +116,5 @@ def _render_target(exchange: Exchange, templates: TemplateSet, given: Mapping[st
 
 
 def _is_right(reply: str, fields: Mapping[str, Any], target: str | None, spec: AnswerSpec | None) -> bool:
-    answer = fields.get(_ANSWER_FIELD)
-    references = [str(text) for text in (answer, target) if text is not None]
-    if spec is not None:
-        for reference in references:
-            gold = extract_answer(reference, spec)
-            if gold is not None:
-                return answer_matches(reply, gold, spec)
-    if not references:
-        return False
-    return any(answer_matches(text, references[0], _NORMALIZED) for text in (reply, _cut_answer(reply)))
-
-
-def _cut_answer(reply: str) -> str:
-    """What follows the last "the answer is"; the whole reply where nothing does."""
-    said = list(_SAID.finditer(reply))
-    return reply[said[-1].end() :] if said else reply
+    references = [str(text) for text in (fields.get(_ANSWER_FIELD), target) if text is not None]
+    return gives_answer(reply, references, spec)

@@ -12,7 +12,7 @@ from exgrpo_runtime.report import bars
 from exgrpo_runtime.report.collect import RunRecord, StageRecord, add_counts, as_count, as_counts, as_mapping
 from exgrpo_runtime.report.formats import format_count, format_percent
 
-KEPT, ASKED, NOT_APPLICABLE = "kept", "asked", "not-applicable"
+KEPT, ASKED, NOT_APPLICABLE, MENDED = "kept", "asked", "not-applicable", "mended"
 """Counts of a rule that are no rejections; of these, `not-applicable` probes were never asked for."""
 MAX_REASONS = 5
 """Reasons that have a column and a colour of their own; of more, the rarest are counted together."""
@@ -94,6 +94,7 @@ def _find_examples(record: RunRecord, stage: StageRecord) -> dict[str, str]:
         reason = str(line.get("reason"))
         if reason not in examples:
             parts = [str(line[key]) for key in ("row", "rule") if line.get(key)]
+            parts += [f"sample {line['sample']}"] if line.get("sample") else []
             detail = " ".join(str(line.get("detail") or "").split())
             cut = detail[:MAX_DETAIL] + ("\u2026" if len(detail) > MAX_DETAIL else "")
             examples[reason] = f"{' '.join(parts)}: {cut}" if cut else " ".join(parts)
@@ -129,7 +130,7 @@ def _describe_stage(record: RunRecord, stage: StageRecord) -> ProbeView:
     return ProbeView(
         stage=stage.name,
         facts=_list_facts(summary, asked, kept),
-        by_rule=_draw_rules(rules, styles, filters),
+        by_rule=_draw_rules(rules, styles, filters, _read_repairs(summary)),
         reasons=_list_reasons(reasons, examples, styles, filters),
         questions=_list_reasons(as_counts(summary.get("items_dropped_by")), {}, {}, filters),
         asked=asked,
@@ -142,6 +143,12 @@ def _list_filters(record: RunRecord, stage: StageRecord) -> frozenset[str]:
     if record.artifact is None or not isinstance(stage.settings, ProbeStage):
         return frozenset()
     return frozenset(keep.name for keep in record.artifact.manifest.probes[stage.settings.probes].keeps)
+
+
+def _read_repairs(summary: Mapping[str, Any]) -> dict[str, dict[str, int]]:
+    """Rule -> probes whose reply was sent back (asked), and those that could be read then (mended)."""
+    by_rule = as_mapping(as_mapping(summary.get("repairs")).get("by_rule"))
+    return {rule: as_counts(counts) for rule, counts in by_rule.items()}
 
 
 def _pick_reasons(counts: Mapping[str, int]) -> dict[str, int]:
@@ -185,6 +192,15 @@ def _list_facts(summary: Mapping[str, Any], asked: int, kept: int) -> tuple[tupl
     if "items_kept" in summary:
         items, dropped = as_count(summary["items_kept"]), as_count(summary.get("items_dropped"))
         facts.append(("questions kept", f"{format_count(items)} of {format_count(items + dropped)}"))
+    samples = as_count(summary.get("samples"))
+    if samples > 1:
+        facts.append(("answers to each request", format_count(samples)))
+    if summary.get("ask") == "together":
+        facts.append(("rules of a question", "asked together"))
+    repairs = as_counts(summary.get("repairs"))
+    if repairs.get(ASKED):
+        share = format_percent(repairs.get(MENDED, 0) / repairs[ASKED])
+        facts.append(("probes sent back", f"{format_count(repairs[ASKED])} ({share} mended)"))
     for key, words in (
         ("asked", "requests sent"),
         ("from_store", "replies already stored"),
@@ -200,7 +216,10 @@ def _list_facts(summary: Mapping[str, Any], asked: int, kept: int) -> tuple[tupl
 
 
 def _draw_rules(
-    rules: Mapping[str, Mapping[str, int]], styles: Mapping[str, str], filters: frozenset[str]
+    rules: Mapping[str, Mapping[str, int]],
+    styles: Mapping[str, str],
+    filters: frozenset[str],
+    repairs: Mapping[str, Mapping[str, int]],
 ) -> Funnel:
     """One bar for each rule; reasons that share a style are one part of it."""
     groups: dict[str, list[str]] = {}
@@ -222,9 +241,12 @@ def _draw_rules(
             format_percent(kept / asked if asked else None, 0),
         ]
         figures += [format_count(count) for count in lost]
+        if repairs:
+            figures += [format_count(repairs.get(rule, {}).get(key, 0)) for key in (ASKED, MENDED)]
         lines.append(Bar(rule, bars.draw_stack(parts, asked, asked / most if most else 0.0), tuple(figures)))
     legend = (("part0", KEPT), *zip(groups, labels, strict=True))
     columns = (*(("not applicable",) if skips else ()), ASKED, KEPT, "share kept", *labels)
+    columns += ("sent back", MENDED) if repairs else ()
     return Funnel(columns, tuple(lines), legend)
 
 

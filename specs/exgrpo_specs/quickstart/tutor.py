@@ -11,7 +11,7 @@ It is no language model. It sees the rendered prompt only, as any teacher does, 
 The second is what Eq. 1 of the paper does with a probe. At `slip_rate` the tutor gets one step of a problem's
 chain wrong and carries the mistake on; asked the question again with that working before it, it arrives at a
 wrong answer, so Eq. 1 rejects exactly the probes that slipped (`tests/specs/test_tutor.py`). At
-`malformed_rate` its reply is cut off and no JSON.
+`malformed_rate` its reply is cut off and no JSON, and is cut off again when it is sent back.
 """
 
 from __future__ import annotations
@@ -51,13 +51,13 @@ class WordProblemTutor:
         self.seed = seed
 
     def reply(self, messages: Sequence[Mapping[str, str]], sample: int = 0) -> str:
-        """Answer a chat whose last message is the prompt.
+        """Answer a chat.
 
         Args:
-            messages: Chat messages with `role` and `content`.
+            messages: Chat messages with `role` and `content`; the last one is the prompt, or asks to mend the reply to one.
             sample: Which of several replies to the same prompt; only a malformed reply depends on it.
         """
-        prompt = messages[-1]["content"]
+        prompt = _find_prompt(messages)
         rule, question = _RULE.search(prompt), _QUESTION.search(prompt)
         if rule is None or question is None:
             return answer_in_context(prompt)
@@ -100,6 +100,12 @@ class WordProblemTutor:
     def _toss(self, *of: object) -> random.Random:
         # A text seed is hashed with SHA-512 by `random`, so the draw is the same in every process.
         return random.Random(repr((self.seed, *of)))
+
+
+def _find_prompt(messages: Sequence[Mapping[str, str]]) -> str:
+    """The latest message of the user that asks for a probe, else the last one."""
+    asked = [message["content"] for message in messages if message["role"] == "user"]
+    return next((text for text in reversed(asked) if _RULE.search(text)), messages[-1]["content"])
 
 
 def answer_in_context(prompt: str) -> str:

@@ -40,10 +40,11 @@ class WorkedExampleTutor:
         """The probe as a JSON object {question, rationale, answer}, the same for every `sample`.
 
         Args:
-            messages: Chat messages; the last one holds lines `Question:`, `Worked solution:` and `Rule "NAME":`.
+            messages: Chat messages; the last prompt of the user holds lines `Question:`, `Worked solution:` and `Rule "NAME":`.
             sample: Which of several replies to the same prompt; all are equal.
         """
-        parts = read_parts(messages[-1]["content"])
+        said = [message["content"] for message in messages if message["role"] == "user"]
+        parts = read_parts(next((text for text in reversed(said) if _LABELS.search(text)), ""))
         question, solution = parts.get("Question", ""), parts.get("Worked solution", "")
         if not question or not solution or "rule" not in parts:
             return LOST
