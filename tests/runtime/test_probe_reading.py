@@ -215,6 +215,34 @@ def test_what_is_malformed_after_the_repair_is_rejected_with_both_reasons(tmp_pa
     ]
 
 
+def test_the_endpoint_is_told_the_schema_of_the_reply_and_of_its_repair(tmp_path: Path) -> None:
+    def answer(messages: list[dict[str, str]]) -> str:
+        return write_all("?", *read_all(messages)[1]) if is_repair(messages) else "no"
+
+    with serve(answer) as endpoint:
+        context = make_together(tmp_path, endpoint.url, num_rows=1)
+        run(context)
+    formats = [body["response_format"] for body in endpoint.bodies]
+    assert [one["type"] for one in formats] == ["json_schema", "json_schema"]
+    declaration = context.manifest.probes["ask"]
+    schema = build_schema(declaration.yields, ["why", "how", "undo"])
+    assert [one["json_schema"]["schema"] for one in formats] == [schema, schema]
+
+
+def test_a_reply_that_was_cut_off_is_told_so(tmp_path: Path) -> None:
+    def answer(messages: list[dict[str, str]]) -> Response:
+        choice = {"message": {"role": "assistant", "content": '{"question": "Wh'}, "finish_reason": "length"}
+        return Response(json.dumps({"choices": [choice]}).encode())
+
+    with serve(answer) as endpoint:
+        context = make_probing(tmp_path, endpoint.url, rules=("why",), num_rows=1)
+        with pytest.raises(DataError, match="cut off at its limit of tokens"):
+            run(context)
+        context.store.close()
+    (repair,) = find_repairs(endpoint)
+    assert "it was cut off at its limit of tokens." in repair[2]["content"]
+
+
 # --- asked together -----------------------------------------------------------------------------------------
 
 

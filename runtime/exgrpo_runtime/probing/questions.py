@@ -12,6 +12,7 @@ from exgrpo_artifact.evaluate import evaluate_graph
 from exgrpo_artifact.manifest import Manifest, Probes, ProbeStage, Rule
 from exgrpo_artifact.storage import Artifact
 from exgrpo_artifact.values import NOT_APPLICABLE, Failed, Value
+from exgrpo_runtime.probing.reply_schema import build_schema
 from exgrpo_runtime.records import Row
 from exgrpo_runtime.teachers.teacher import Message, Request
 from exgrpo_runtime.templates import TemplateSet
@@ -45,8 +46,10 @@ def build_questions(
         for rules in group_rules(declaration, choose_rules(manifest, declaration, row.fields)):
             content = render_prompt(templates, declaration, row.fields, rules)
             messages = (Message(role="user", content=content),)
+            schema = describe_reply(declaration, rules)
             for sample in range(declaration.samples):
-                yield Question(row, rules, sample, Request(teacher, messages, sample=sample))
+                request = Request(teacher, messages, sample=sample, schema=schema)
+                yield Question(row, rules, sample, request)
 
 
 def choose_rules(manifest: Manifest, declaration: Probes, item: Mapping[str, Any]) -> list[Rule]:
@@ -64,6 +67,12 @@ def group_rules(declaration: Probes, rules: Sequence[Rule]) -> list[tuple[Rule, 
     if declaration.ask == "together":
         return [tuple(rules)] if rules else []
     return [(rule,) for rule in rules]
+
+
+def describe_reply(declaration: Probes, rules: Sequence[Rule]) -> Mapping[str, Any]:
+    """The JSON Schema of the reply to a request by these rules."""
+    names = [rule.name for rule in rules] if declaration.ask == "together" else None
+    return build_schema(declaration.yields, names)
 
 
 def render_prompt(

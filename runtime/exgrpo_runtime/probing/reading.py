@@ -14,6 +14,8 @@ from exgrpo_runtime.teachers.asking import Asker
 from exgrpo_runtime.teachers.teacher import Reply
 
 TEACHER_FAILED = "teacher-failed"
+CUT_OFF = "length"
+"""What endpoints call a reply that ended at `max_tokens`."""
 
 Ask = Callable[[str, Sequence[Question]], Sequence[Reply]]
 Statements = dict[str, Fields | Misfit]
@@ -69,8 +71,17 @@ def _read(question: Question, reply: Reply, declaration: Probes) -> Statements:
     if reply.text is None:
         return dict.fromkeys(names, Misfit(TEACHER_FAILED, reply.error or ""))
     if declaration.ask == "together":
-        return parse_replies(reply.text, declaration.yields, names)
-    return {names[0]: parse_reply(reply.text, declaration.yields)}
+        statements = parse_replies(reply.text, declaration.yields, names)
+    else:
+        statements = {names[0]: parse_reply(reply.text, declaration.yields)}
+    return {rule: _tell_cut(one, reply) for rule, one in statements.items()}
+
+
+def _tell_cut(statement: Fields | Misfit, reply: Reply) -> Fields | Misfit:
+    """Says of a malformed reply that it ran into its limit, which is then what to mend: by fewer words, or a higher `max_tokens`."""
+    if isinstance(statement, Misfit) and reply.finish_reason == CUT_OFF:
+        return Misfit(statement.reason, f"{statement.detail}; it was cut off at its limit of tokens")
+    return statement
 
 
 def _describe_problem(statements: Statements) -> str:
