@@ -139,7 +139,7 @@ def test_judges_are_asked_once_for_all_groups_and_answers_find_their_own(tmp_pat
     )
     stage = make_grpo()
     context = make_context(tmp_path, make_artifact(stage)._replace(rewards={"sums": asked}))
-    monkeypatch.setattr(scoring, "score_judgements", judge)
+    monkeypatch.setattr(scoring, "answer_judgements", judge)
     monkeypatch.setattr(
         scoring,
         "build_record",
