@@ -123,7 +123,7 @@ def test_every_function_has_an_interval() -> None:
 
 
 def test_random_rewards_have_every_function_that_a_reward_can_call() -> None:
-    only_in_filters_and_cuts = {"agrees", "solved", "uniform"}
+    only_in_filters_and_cuts = {"agrees", "solved", "majority", "duplicate", "uniform"}
     assert set(random_rewards.CALLS) == set(INFERRED) - only_in_filters_and_cuts
 
 
@@ -134,4 +134,7 @@ def test_functions_of_filters_and_cuts() -> None:
     low, high = make_literal(1), make_literal(4)
     assert describe_interval(call("uniform", low, high)) == "{1, 2, 3, 4}"
     assert describe_interval(call("agrees", make_literal([]), low)) == "{0, 1} or failed"
+    assert describe_interval(call("majority", make_literal([]), low)) == "{0, 1} or failed"
+    assert describe_interval(call("duplicate", make_literal([]))) == "{0, 1} or failed"
+    assert describe_interval(call("similarity", make_literal("a"), make_literal("b"))) == "-1..1 or failed"
     assert describe_interval(call("solved", make_literal([]))) == "0..∞ or failed"

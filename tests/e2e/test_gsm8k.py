@@ -58,7 +58,7 @@ def test_teacher_that_answers_nonsense_ends_with_no_probe_survived(tmp_path: Pat
     assert result.returncode == 4, output
     assert "no probe survived" in output
     assert f"{ROWS * RULES} malformed-reply" in output
-    assert len(server.prompts) == ROWS * RULES
+    assert len(server.prompts) == 2 * ROWS * RULES, "each reply is sent back once"
     outcome = json.loads((tmp_path / "out" / "result.json").read_text())
     assert (outcome["status"], outcome["exit_code"]) == ("failed", 4)
 

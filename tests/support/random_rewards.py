@@ -63,7 +63,7 @@ NUMERIC_CALLS = {
 }
 TEXT_CALLS = {
     "before": 2, "after": 2, "strip": 1, "lower": 1, "words": 1, "sentences": 1, "lines": 1, "json": 1,
-    "contains": 2, "matches": 2, "format": 1, "judge.score": 1, "judge.same": 2,
+    "contains": 2, "matches": 2, "format": 1, "judge.score": 1, "judge.same": 2, "similarity": 2,
 }  # fmt: skip
 LIST_CALLS = {"first": 1, "last": 1, "shuffle": 2}
 CALLS = {**NUMERIC_CALLS, **TEXT_CALLS, **LIST_CALLS}
@@ -72,6 +72,7 @@ STATIC: Mapping[str, dict[str, Any]] = {
     "format": {"answer": NUMBER},
     "judge.score": {"rubric": "faithful", "model": "judge"},
     "judge.same": {"model": "judge"},
+    "similarity": {"id": "small"},
 }
 
 
