@@ -115,7 +115,10 @@ def compute_fingerprint() -> str:
             for name in sorted(names):
                 if not name.endswith(".pyc"):
                     status = os.stat(os.path.join(folder, name))
-                    parts.append(f"{folder}/{name} {status.st_size} {status.st_mtime_ns}")
+                    # Installers set the time of the last change as they like; the inode and its own time they cannot.
+                    parts.append(
+                        f"{folder}/{name} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
+                    )
     return hash_bytes("\n".join(parts).encode())
 
 

@@ -6,6 +6,7 @@ import marshal
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,31 @@ def test_another_compiler_has_another_cache(specs: Path, monkeypatch: pytest.Mon
     parsed = count_parses(monkeypatch)
     check("a.exg")
     assert "a.exg" in parsed
+
+
+@pytest.mark.parametrize("way", ["written over", "put in its place"])
+def test_another_compiler_of_the_same_size_and_time_is_another(
+    way: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a reinstall from an archive leaves it: names, sizes and time stamps are those of the archive."""
+    for package in ("exgrpo_dsl", "exgrpo_compiler", "exgrpo_artifact"):
+        (tmp_path / package).mkdir()
+    module = tmp_path / "exgrpo_compiler" / "check.py"
+    module.write_text("LIMIT = 1\n")
+    os.utime(module, ns=(10**18, 10**18))
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    first = check_cache.compute_fingerprint()
+    assert check_cache.compute_fingerprint() == first
+    time.sleep(0.05)  # the clock of file systems ticks a hundred times a second
+    if way == "written over":
+        module.write_text("LIMIT = 2\n")
+        os.utime(module, ns=(10**18, 10**18))
+    else:
+        other = tmp_path / "check.py.new"
+        other.write_text("LIMIT = 2\n")
+        os.utime(other, ns=(10**18, 10**18))
+        os.replace(other, module)
+    assert check_cache.compute_fingerprint() != first
 
 
 def poison(cache_dir: Path) -> None:
