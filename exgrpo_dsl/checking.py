@@ -22,7 +22,6 @@ from exgrpo_dsl.loading import (
     UnreadableSpecError,
     decode_source,
     find_module,
-    read_bytes,
     read_named_bytes,
     read_source,
 )
@@ -131,7 +130,7 @@ class CheckSession:
     def _load(self, path: str, module: str, closure: dict[str, str]) -> Source | None:
         self._imported.add(path)
         if path not in self._raw:
-            self._raw[path] = read_bytes(path) if os.path.isfile(path) else None
+            self._raw[path] = read_named_bytes(path) if os.path.isfile(path) else None
         if self._raw[path] is None:
             closure[path] = ""
             return None

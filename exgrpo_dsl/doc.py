@@ -47,7 +47,7 @@ def write_reference(pages: Mapping[str, str], out: Path) -> Path:
     Raises:
         DiskError: the disk refuses.
     """
-    with disk_boundary(out):
+    with disk_boundary(out, "Give another -o."):
         for name, text in pages.items():
             (out / name).parent.mkdir(parents=True, exist_ok=True)
             write_text(out / name, text)

@@ -34,9 +34,14 @@ def emit_stage(path: Path, stage: str, *, task: str | None = None, overrides: Se
         UsageError: there is no such file.
     """
     try:
-        source = open_spec(path)
+        return _emit(path, stage, task, overrides)
     except UnreadableSpecError as error:
+        # The spec's own file, or one that it imports.
         return Emitted(None, (error.diagnostic,))
+
+
+def _emit(path: Path, stage: str, task: str | None, overrides: Sequence[str]) -> Emitted:
+    source = open_spec(path)
     if stage in ("tokens", "ast"):
         return _emit_syntax(source, stage)
     if stage == "resolved":

@@ -67,7 +67,7 @@ def _walk_folder(root: str) -> list[str]:
 
 
 def read_named_bytes(path: str) -> bytes:
-    """The bytes of a spec that the user named.
+    """The bytes of a spec that the user, or another spec, named.
 
     Raises:
         UsageError: there is no such file, or it cannot be read.
@@ -159,11 +159,16 @@ def find_module(target: str, importer: str) -> str | None:
 
 
 def load_module(target: str, importer: Source) -> Source | None:
-    """The Source that `use target` in `importer` means, or None where there is none."""
+    """The Source that `use target` in `importer` means, or None where there is none.
+
+    Raises:
+        UsageError: there is one, and it cannot be read.
+        UnreadableSpecError: it is no text.
+    """
     path = find_module(target, importer.name)
     if path is None or not os.path.isfile(path):
         return None
-    return read_source(path, module=target.removeprefix("./"))
+    return decode_source(path, read_named_bytes(path), target.removeprefix("./"))
 
 
 def _find_package(name: str) -> str:

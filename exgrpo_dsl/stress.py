@@ -23,7 +23,7 @@ from exgrpo_compiler.prove.wordings import format_figure
 from exgrpo_compiler.resolve import resolve_program
 from exgrpo_compiler.source import Source
 from exgrpo_dsl.errors import UsageError
-from exgrpo_dsl.loading import UnreadableSpecError, load_module, read_source
+from exgrpo_dsl.loading import UnreadableSpecError, load_module, open_spec
 
 MAX_TEXT = 60
 
@@ -44,16 +44,14 @@ def stress_file(path: Path, *, rows: Path | None = None, overrides: Sequence[str
         overrides: as for `compile_file`.
 
     Raises:
-        UsageError: there is no such file, or no reward in it.
+        UsageError: there is no such file, it cannot be read, or there is no reward in it.
         DataError: no row of the file converts.
     """
     try:
-        source = read_source(path)
+        source = open_spec(path)
+        checked = check_spec(source, load_module, overrides=overrides)
     except UnreadableSpecError as error:
         return Stressed((), (error.diagnostic,))
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise UsageError(f"{path} is no file.") from error
-    checked = check_spec(source, load_module, overrides=overrides)
     if checked.value is None or has_errors(checked.diagnostics):
         return Stressed((), checked.diagnostics)
     program, cases = _find_cases(source, overrides)

@@ -91,7 +91,8 @@ def _drop_in_broken_text(
     later = {id(each) for each in kept} - known
     for spec in specs:
         for decl in spec.decls:
-            inside = [each for each in errors if decl.is_damaged and _is_inside(each, decl.span)]
+            # Only few declarations of a text are damaged: time stays linear in its length.
+            inside = [each for each in errors if _is_inside(each, decl.span)] if decl.is_damaged else []
             if inside:
                 dropped = {
                     id(each)

@@ -15,7 +15,12 @@ from exgrpo_dsl.cli.options import set_option, task_option
 @click.option(
     "--format", "format_", type=click.Choice(["mermaid", "svg", "json"]), default="mermaid", show_default=True
 )
-@click.option("-o", "--out", type=click.Path(path_type=Path), help="Write to this file instead of stdout.")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write to this file instead of stdout.",
+)
 @task_option
 @set_option
 def graph(
@@ -40,7 +45,7 @@ def graph(
     if out is None:
         click.echo(text, nl=False)
         return 0
-    with disk_boundary(out):
+    with disk_boundary(out, "Give another -o."):
         out.parent.mkdir(parents=True, exist_ok=True)
         write_text(out, text)
     click.echo(str(out))

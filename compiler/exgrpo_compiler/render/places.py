@@ -29,10 +29,15 @@ def build_uri(name: str, base: str = "") -> str:
     """
     path = build_path(name, base)
     if path.startswith("/"):
-        return f"file://{quote(path)}"
+        return f"file://{_quote(path)}"
     if path[1:3] == ":/":
-        return f"file:///{path[:2]}{quote(path[2:])}"
-    return quote(path)
+        return f"file:///{path[:2]}{_quote(path[2:])}"
+    return _quote(path)
+
+
+def _quote(path: str) -> str:
+    """Percent-encoded bytes, also those of a name that is not UTF-8."""
+    return quote(path, errors="surrogateescape")
 
 
 def convert_range(span: Span) -> dict[str, dict[str, int]]:
