@@ -58,6 +58,8 @@ class Endpoint:
     bodies: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
+    ports: list[int] = field(default_factory=list)
+    """The client's, which tell connections apart."""
     most_at_once: int = 0
 
     @property
@@ -97,6 +99,7 @@ def serve_script(script: Script, *, tls: tuple[Path, Path] | None = None) -> Ite
                 endpoint.bodies.append(body)
                 endpoint.headers.append(dict(self.headers))
                 endpoint.times.append(time.monotonic())
+                endpoint.ports.append(self.client_address[1])
                 number = len(endpoint.bodies)
                 at_once[0] += 1
                 endpoint.most_at_once = max(endpoint.most_at_once, at_once[0])

@@ -189,7 +189,11 @@ class Sending:
 
     def _count(self, reply: Reply) -> None:
         self._failures = self._failures + 1 if reply.text is None else 0
-        if self._failures >= max(MAX_FAILURES_IN_A_ROW, 2 * self._teacher.concurrency):
+        if (
+            self._failures >= max(MAX_FAILURES_IN_A_ROW, 2 * self._teacher.concurrency)
+            and not self._is_stopped
+        ):
+            self.stop()
             raise TeacherError(
                 f"teacher `{self.model.name}` failed {self._failures} requests in a row; the last: "
                 f"{reply.error}. Its replies so far are stored; go on with --resume."
