@@ -89,7 +89,8 @@ class Server:
             when = f"Retry-After: {ceil(wait_s)}\r\n" if self.tells_when else ""
             return 429, b'{"error": {"message": "too many requests"}}', when
         value = json.loads(body)
-        self.counts[value["messages"][-1]["content"]] += 1
+        content = value["messages"][-1]["content"]
+        self.counts[content if isinstance(content, str) else content[0]["text"]] += 1
         await asyncio.sleep(self.latency_s)
         message = {"role": "assistant", "content": PROBE}
         usage = {"prompt_tokens": 100, "completion_tokens": 30, "total_tokens": 130}
