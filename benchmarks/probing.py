@@ -213,9 +213,10 @@ def write_results(lines: Sequence[str], rounds: int, ideal: float) -> None:
     head = f"""# What probing costs
 
 Written by `python benchmarks/probing.py --peers DIR --rounds {rounds} --write`; medians of {rounds} runs. The machine is shared, so
-CPU time says more than rows per second. {ROWS:,} probes, a server in a process of its own that answers after {1000 * LATENCY_S:.0f} ms.
-CPU and memory are of the whole child process, from its start to its exit. exgrpo reads the artifact and the rows, plans, renders,
-asks, commits every reply before it asks for the next, parses, filters, and writes probes, a dataset with its card and a report.
+CPU time says more than rows per second. {ROWS:,} probes, a server in a process of its own that answers
+after {1000 * LATENCY_S:.0f} ms. CPU and memory are of the whole child process, from its start to its exit. exgrpo reads the
+artifact and the rows, plans, renders, asks, commits every reply before it asks for the next, parses, filters, and writes probes,
+a dataset with its card and a report.
 
 The raw loop is `benchmarks/probing_raw.py`: httpx's client as its documentation shows it, and one JSON line for each reply. exgrpo
 can need less because httpx's pool looks at all of its connections for every request, which grows with their number, and exgrpo
