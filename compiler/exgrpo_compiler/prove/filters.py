@@ -1,14 +1,16 @@
 """`unreachable-filter`, `hopeless-filter`: conditions of `keep` that nothing can meet, and those that an untrained student cannot.
 
 A condition is inferred for every number of probes that may be left and of those that may be solved; all else that it reads is free.
+Filters that look at the same things are also inferred together: what is asked twice in the same words has one answer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 
 from exgrpo_artifact.graph import Node, RewardGraph
-from exgrpo_artifact.record import Record
+from exgrpo_artifact.record import Record, replace
 from exgrpo_compiler.diagnostics import Diagnostic, Label
 from exgrpo_compiler.ir import (
     CheckedKeep,
@@ -109,7 +111,7 @@ def can_be_met(condition: Condition, most: int, *, is_untrained: bool = False) -
 def _can_be_met(question: tuple[Condition, int, bool]) -> bool:
     condition, most, is_untrained = question
     inference = Inference(condition.graph, Facts())
-    for left in range(1, most + 1):
+    for left in range(most, 0, -1):
         assumed: dict[str, Interval] = dict.fromkeys(condition.truths, EITHER)
         assumed |= dict.fromkeys(condition.counts, make_set([left]))
         assumed |= dict.fromkeys(condition.others, make_set(range(left + 1)))
@@ -131,8 +133,7 @@ def prove_filters(program: Program, checked: CheckedProgram, cases: Cases) -> It
             probes = checked.known.get(stage.settings["probes"]) if stage.kind == "probe" else None
             if isinstance(probes, CheckedProbes):
                 is_untrained = not is_trained and _is_scratch(checked.known, task.student)
-                for keep in probes.keeps:
-                    yield from _prove_filter(keep, probes, is_untrained, stage.span)
+                yield from _prove_keeps(probes, is_untrained, stage.span)
             is_trained = is_trained or stage.kind in ("sft", "grpo")
 
 
@@ -141,11 +142,60 @@ def _is_scratch(known: Mapping[Key, object], student: Key) -> bool:
     return isinstance(model, CheckedModel) and model.model.kind == "scratch"
 
 
+def _prove_keeps(probes: CheckedProbes, is_untrained: bool, stage: Span) -> Iterable[Diagnostic]:
+    """Each filter by itself, and then those that look at the same: what passes one of them may never pass the next."""
+    if not probes.rules:
+        return  # none of them is known, which was reported
+    broken = [found for keep in probes.keeps for found in _prove_filter(keep, probes, is_untrained, stage)]
+    yield from broken
+    if not any(found.id == "unreachable-filter" for found in broken):
+        for run in _list_runs(probes.keeps):
+            yield from _prove_run(run, _count_probes(probes))
+
+
+def _list_runs(keeps: Sequence[CheckedKeep]) -> Iterator[list[CheckedKeep]]:
+    """Filters that look at the same things: of items one after another, and of probes those that do not look at the rest of them."""
+    for subject, group in groupby(keeps, key=lambda keep: keep.subject):
+        if subject == "item":
+            yield list(group)
+    yield [keep for keep in keeps if keep.subject == "probe" and not _reads_probes(keep.condition)]
+
+
+def _reads_probes(tree: Typed) -> bool:
+    return (
+        tree.op == "probes"
+        or tree.params.get("fn") == "duplicate"
+        or any(_reads_probes(arg) for arg in tree.args)
+    )
+
+
+def _prove_run(run: Sequence[CheckedKeep], most: int) -> Iterable[Diagnostic]:
+    tree: Typed | None = None
+    for at, keep in enumerate(run):
+        condition = keep.condition
+        tree = condition if tree is None else replace(condition, op="and", args=(tree, condition), params={})
+        if at and not can_be_met(build_condition(tree), most):
+            before = " and ".join(f"`{other.name}`" for other in run[:at])
+            yield Diagnostic(
+                "unreachable-filter",
+                "error",
+                f"No {keep.subject} that passes {before} can pass the filter `{keep.name}`.",
+                condition.span,
+                tuple(Label(other.condition.span, f"what `{other.name}` keeps") for other in run[:at]),
+                "change one of the conditions so that something can meet all of them",
+            )
+            return
+
+
+def _count_probes(probes: CheckedProbes) -> int:
+    return max(1, len(probes.rules) * probes.samples)
+
+
 def _prove_filter(
     keep: CheckedKeep, probes: CheckedProbes, is_untrained: bool, stage: Span
 ) -> Iterable[Diagnostic]:
     condition = build_condition(keep.condition)
-    most = max(1, len(probes.rules) * probes.samples)
+    most = _count_probes(probes)
     each = "one probe" if probes.samples == 1 else f"{probes.samples} probes"
     if not can_be_met(condition, most):
         yield Diagnostic(

@@ -236,7 +236,7 @@ class TemplateChecker:
                     check_filter,  # here: most templates filter nothing
                 )
 
-                return check_filter(self, node, scope)
+                return self._verify_possible(node, check_filter(self, node, scope))
             case Declassified():
                 from exgrpo_compiler.template.filters import check_declassify
 
@@ -256,7 +256,7 @@ class TemplateChecker:
             case Compared():
                 return self._check_compared(node, scope)
             case Computed():
-                return self._check_computed(node, scope)
+                return self._verify_possible(node, self._check_computed(node, scope))
             case Joined():
                 types = [self.check_value(item, scope) for item in node.items]
                 is_fine = [
@@ -267,6 +267,19 @@ class TemplateChecker:
                 for part in node.parts:
                     self.check_value(part, scope)
                 return None
+
+    def _verify_possible(self, node: Computed | Filtered, type_: Type | None) -> Type | None:
+        """The type, or None where literals alone make the operation fail."""
+        operand = node.right if isinstance(node, Computed) else node.value
+        if type_ is None or isinstance(operand, NameRead | Field):
+            return type_
+        from exgrpo_compiler.template.certain import find_certain_failure  # here: few templates compute
+
+        failure = find_certain_failure(node)
+        if failure is None:
+            return type_
+        self.findings.append(failure)
+        return None
 
     def check_condition(self, node: Value, scope: Scope) -> bool:
         """Whether the value can decide something; a text or a list does by being empty or not."""
