@@ -15,12 +15,14 @@ pytest.importorskip("httpx")
 
 from exgrpo_artifact.errors import DiskError, TeacherError
 from exgrpo_artifact.manifest import Limits, Model, Price, Sampling
+from exgrpo_artifact.record import replace as change
 from exgrpo_runtime.teachers.asking import Asker
 from exgrpo_runtime.teachers.batching import Batcher
 from exgrpo_runtime.teachers.budget import Budget
-from exgrpo_runtime.teachers.store import ReplyStore, Usage
+from exgrpo_runtime.teachers.store import ReplyStore
 from exgrpo_runtime.teachers.teacher import Reply, Request, Teacher
 from exgrpo_runtime.teachers.threads import Threads
+from exgrpo_runtime.teachers.usage import Usage
 from tests.runtime.test_teacher import make_model
 from tests.support.endpoint import Response, chat, refuse, serve_script
 
@@ -235,6 +237,19 @@ def test_without_max_tokens_a_request_reserves_the_longest_reply_so_far() -> Non
     (request,) = make_requests(model, "a")
     assert Budget(model, Usage(1, 1, 1, longest=5000)).estimate_most(request) == 0.005
     assert Budget(model, Usage(0, 0, 0)).estimate_most(request) == 0.001024
+
+
+def test_usage_is_summed_as_rows_arrive_from_any_process(tmp_path: Path) -> None:
+    model = make_model(price=PRICE)
+    requests = make_requests(model, *"abcd")
+    with ReplyStore(tmp_path / "r") as store, ReplyStore(tmp_path / "r") as other:
+        store.put(requests[0], Reply("x", 1, 1))
+        assert store.sum_usage("tutor") == Usage(1, 1, 1, cost_usd=1.0, longest=1)
+        other.put(requests[1], Reply("x", 1, 7))
+        other.put(requests[2], Reply(None, 1, 2, error="an empty message"))
+        store.put(Request(change(model, name="judge"), requests[3].messages), Reply("x", 50, 50))
+        assert store.sum_usage("tutor") == Usage(2, 2, 8, cost_usd=10.0, longest=7)
+        assert store.sum_usage("tutor") == other.sum_usage("tutor")
 
 
 # --- threads and batches ----------------------------------------------------------------------------------

@@ -11,8 +11,9 @@ import pytest
 
 from exgrpo_artifact.errors import DiskError
 from exgrpo_artifact.manifest import Model
-from exgrpo_runtime.teachers.store import ReplyStore, Usage
+from exgrpo_runtime.teachers.store import ReplyStore
 from exgrpo_runtime.teachers.teacher import Reply, Request
+from exgrpo_runtime.teachers.usage import Usage
 from tests.support.data import ROOT
 
 MODEL = Model(name="tutor", kind="openai", id="big")

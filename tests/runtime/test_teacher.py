@@ -224,6 +224,29 @@ def test_a_certificate_that_nobody_vouches_for_is_fatal_and_its_authority_can_be
             assert ask(make_request(model)).text == "fine"
 
 
+def test_a_proxy_of_the_environment_is_used_except_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        serve_script(lambda n, body: chat("through")) as proxy,
+        serve_script(lambda n, body: chat("straight")) as here,
+    ):
+        monkeypatch.setenv("HTTP_PROXY", proxy.url.removesuffix("/v1"))
+        monkeypatch.setenv("http_proxy", proxy.url.removesuffix("/v1"))
+        for name in ("no_proxy", "NO_PROXY"):
+            monkeypatch.delenv(name, raising=False)
+        far = make_model("http://teacher.invalid/v1")
+        with open_loop(HttpTeacher(far)) as ask:
+            assert ask(make_request(far)).text == "through"
+        assert proxy.headers[0]["Host"] == "teacher.invalid"
+        with open_loop(HttpTeacher(make_model(here.url))) as ask:
+            assert ask(make_request(far)).text == "straight"
+        monkeypatch.setenv("no_proxy", "teacher.invalid")
+        with (
+            open_loop(HttpTeacher(make_model("http://teacher.invalid/v1", tries=1))) as ask,
+            pytest.raises(TeacherError, match="cannot be reached"),
+        ):
+            ask(make_request(far))
+
+
 def make_certificate(directory: Path) -> tuple[Path, Path]:
     """A certificate for 127.0.0.1 that signs itself, and its key."""
     openssl = shutil.which("openssl")

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from exgrpo_artifact.errors import DiskError
-from exgrpo_runtime.teachers.store import BYTES_PER_TOKEN
 from exgrpo_runtime.teachers.teacher import Request
+from exgrpo_runtime.teachers.usage import BYTES_PER_TOKEN
 
 
 class Held(NamedTuple):

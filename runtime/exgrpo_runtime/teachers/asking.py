@@ -11,10 +11,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from exgrpo_artifact.errors import TeacherError
 from exgrpo_artifact.manifest import Model
 from exgrpo_runtime.teachers.interrupts import catch_interrupts
-from exgrpo_runtime.teachers.sending import OnLanding, Sending
+from exgrpo_runtime.teachers.sending import OnLanding, Sending, is_drained
 from exgrpo_runtime.teachers.store import ReplyStore, compute_cost
 from exgrpo_runtime.teachers.teacher import Reply, Request, Teacher, open_teacher
 
@@ -149,7 +148,7 @@ async def _run_all(sendings: Sequence[Sending]) -> bool:
     finally:
         for timer in interrupts:
             timer.cancel()
-    if failure is not None and not (interrupts and isinstance(failure, TeacherError)):
+    if failure is not None and not (interrupts and is_drained(failure)):
         raise failure
     return not interrupts
 
@@ -164,7 +163,7 @@ async def _wait_for(tasks: Sequence[asyncio.Task[None]], stop: Callable[[], None
             for task in done:
                 error = None if task.cancelled() else task.exception()
                 failure = failure or error
-                if isinstance(error, TeacherError):
+                if is_drained(error):
                     stop()
                 elif error is not None:
                     for other in running:

@@ -11,8 +11,8 @@ from typing import NoReturn
 
 from exgrpo_artifact.errors import TeacherError
 from exgrpo_artifact.manifest import Model
-from exgrpo_runtime.teachers.store import BYTES_PER_TOKEN, Usage
 from exgrpo_runtime.teachers.teacher import Request
+from exgrpo_runtime.teachers.usage import BYTES_PER_TOKEN, Usage
 
 LIKELY_LONGEST = 1024
 """Completion tokens that are reserved for a request without `max_tokens` before a longer reply was seen."""

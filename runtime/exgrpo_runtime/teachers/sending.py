@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import islice
 
-from exgrpo_artifact.errors import DiskError, TeacherError
+from exgrpo_artifact.errors import DiskError, ExgrpoError, TeacherError
 from exgrpo_runtime.teachers.budget import Budget
 from exgrpo_runtime.teachers.store import ReplyStore
 from exgrpo_runtime.teachers.teacher import Reply, Request, Teacher
@@ -27,8 +27,14 @@ FIRST_LOOK_S = 0.1
 LONGEST_LOOK_S = 2.0
 """How often the store is looked into for replies that another process asks for."""
 
+
 OnLanding = Callable[[Request, Reply, bool], None]
 """Request, reply, and whether this process asked for it."""
+
+
+def is_drained(error: BaseException | None) -> bool:
+    """Whether what is in flight is worth waiting for after this error: its replies are paid for, and can be stored."""
+    return isinstance(error, ExgrpoError) and not isinstance(error, DiskError)
 
 
 class Sending:
@@ -91,13 +97,13 @@ class Sending:
 
     async def _wait_for(self, workers: list[asyncio.Task[None]]) -> None:
         """Returns when all workers are done. A teacher's error stops sending and is raised when the rest has landed."""
-        failure: TeacherError | None = None
+        failure: BaseException | None = None
         running = set(workers)
         while running:
             done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             for worker in done:
                 error = worker.exception()
-                if isinstance(error, TeacherError):
+                if is_drained(error):
                     failure = failure or error
                     self.stop()
                 elif error is not None:

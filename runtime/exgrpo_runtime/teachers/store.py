@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 from exgrpo_artifact.manifest import Model
 from exgrpo_runtime.teachers.claims import MOST_VARIABLES, Claimed, Claims
@@ -21,9 +20,7 @@ from exgrpo_runtime.teachers.session import Session
 from exgrpo_runtime.teachers.sqlite_errors import sqlite_boundary
 from exgrpo_runtime.teachers.store_layout import COLUMNS, prepare_store
 from exgrpo_runtime.teachers.teacher import KEY_FORMAT, Reply, Request
-
-BYTES_PER_TOKEN = 3
-"""Fewer than any common tokenizer needs for English, so that an estimate errs on the dear side."""
+from exgrpo_runtime.teachers.usage import Usage, UsageReader
 
 _INSERT = f"insert or ignore into replies ({', '.join(COLUMNS)}) values ({', '.join('?' * len(COLUMNS))})"
 _FAIL = """
@@ -35,22 +32,6 @@ on conflict (key) do update set
     cost_usd = cost_usd + excluded.cost_usd
 """
 _SELECT = "select key, text, prompt_tokens, completion_tokens, null, finish_reason from replies"
-
-
-class Usage(NamedTuple):
-    """What the stored replies of one model came to, and its failures that cost something."""
-
-    replies: int
-    prompt_tokens: int
-    completion_tokens: int
-    """Where the endpoint counted them."""
-    cost_usd: float = 0.0
-    """Of the replies whose cost is known."""
-    uncosted_prompt_tokens: int = 0
-    uncosted_completion_tokens: int = 0
-    """Of the replies whose cost is not known; estimated where the endpoint did not count them either."""
-    longest: int = 0
-    """Most completion tokens of one reply."""
 
 
 class ReplyStore:
@@ -73,6 +54,7 @@ class ReplyStore:
             raise
         self._has_old_keys = found is not None
         self._claims = Claims(self._connection)
+        self._usage = UsageReader(self._connection)
 
     def __enter__(self) -> ReplyStore:
         return self
@@ -141,24 +123,7 @@ class ReplyStore:
     def sum_usage(self, model: str) -> Usage:
         """What a model of this name has used so far, by all processes and in earlier runs with the same file."""
         with self._lock, sqlite_boundary(self.path):
-            row = self._connection.execute(
-                f"""
-                select count(*), coalesce(sum(prompt_tokens), 0), coalesce(sum(completion_tokens), 0),
-                  coalesce(sum(cost_usd), 0),
-                  coalesce(sum(case when cost_usd is null
-                    then coalesce(prompt_tokens, length(cast(request as blob)) / {BYTES_PER_TOKEN}, 0) end), 0),
-                  coalesce(sum(case when cost_usd is null
-                    then coalesce(completion_tokens, length(cast(text as blob)) / {BYTES_PER_TOKEN}) end), 0),
-                  coalesce(max(completion_tokens), 0)
-                from replies where model = ?
-                """,
-                (model,),
-            ).fetchone()
-            failed = self._connection.execute(
-                "select coalesce(sum(cost_usd), 0) from failures where model = ?", (model,)
-            ).fetchone()
-        usage = Usage(*row)
-        return usage._replace(cost_usd=usage.cost_usd + failed[0])
+            return self._usage.sum(model)
 
     def claim(self, model: str, costs: Mapping[str, float], room: Callable[[float], float]) -> Claimed:
         """Claims requests for this process; see `Claims.take`.
