@@ -39,15 +39,26 @@ def show_diagnostics(diagnostics: Sequence[Diagnostic], format_: str = "human") 
 
 
 def wants_color(stream: TextIO) -> bool:
-    """Whether to color: a terminal, and NO_COLOR unset (no-color.org)."""
-    return stream.isatty() and not os.environ.get("NO_COLOR")
+    """Whether to color: a terminal that is not dumb, or FORCE_COLOR; but never with NO_COLOR (no-color.org)."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR", "0") not in ("", "0"):
+        return True
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def _show_human(diagnostics: Sequence[Diagnostic]) -> None:
     from exgrpo_compiler.render.human import render_advice, render_human
 
-    shown = render_human(diagnostics, wants_color(sys.stderr), MAX_SHOWN)
-    _write(sys.stderr, f"{shown}\n{render_advice(diagnostics)}\n")
+    color = wants_color(sys.stderr)
+    shown = f"{render_human(diagnostics, color, MAX_SHOWN)}\n{render_advice(diagnostics)}\n"
+    if not sys.stderr.isatty():
+        _write(sys.stderr, shown)
+        return
+    from exgrpo_dsl.cli.terminal import print_on_terminal
+
+    _write(sys.stderr, "")
+    print_on_terminal(shown, sys.stderr, color=color)
 
 
 def _write(stream: TextIO, text: str) -> None:

@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -106,11 +107,14 @@ def test_compile_keeps_stdout_for_the_document(tmp_path: Path) -> None:
 
 def read_terminal(arguments: list[str], cwd: Path, **env: str) -> str:
     """What a command writes where a person looks at it."""
+    return watch(build_command(*arguments), cwd, env)
+
+
+def watch(command: list[str], cwd: Path, env: dict[str, str]) -> str:
+    """What a process writes to the terminal that it is started in."""
     parent, child = pty.openpty()
-    environment = {**build_environment(env), "TERM": "xterm-256color", "COLUMNS": "100"}
-    process = subprocess.Popen(
-        build_command(*arguments), cwd=cwd, env=environment, stdout=child, stderr=child
-    )
+    environment = {**build_environment(), "TERM": "xterm-256color", "COLUMNS": "100", **env}
+    process = subprocess.Popen(command, cwd=cwd, env=environment, stdout=child, stderr=child)
     os.close(child)
     shown = b""
     while True:
@@ -133,6 +137,60 @@ def test_a_terminal_gets_color_unless_it_wants_none(specs: Path) -> None:
     assert "\x1b[1;31m" in colored
     assert "\x1b" not in plain
     assert re.sub(r"\x1b\[[0-9;]*m", "", colored) == plain
+
+
+def strip_codes(text: str) -> str:
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+@pytest.mark.parametrize("env", [{"NO_COLOR": "1"}, {"TERM": "dumb"}, {"NO_COLOR": "1", "FORCE_COLOR": "1"}])
+def test_a_terminal_without_color_gets_no_codes(specs: Path, env: dict[str, str]) -> None:
+    shown = read_terminal(["check", str(specs / "one.exg")], specs, **env)
+    assert "\x1b" not in shown
+    assert "error[unknown-key]" in shown
+
+
+def test_color_is_forced_where_there_is_no_terminal(specs: Path) -> None:
+    plain = run_check(specs, "human", "one.exg").stderr
+    forced = run_exgrpo(
+        "check", specs / "one.exg", cwd=specs.parent, env={"FORCE_COLOR": "1", "COLUMNS": "40"}
+    ).stderr
+    assert "\x1b[1;31m" in forced
+    assert strip_codes(forced) == plain, "and nothing is wrapped"
+
+
+def test_a_narrow_terminal_wraps_messages_and_hints_and_never_source_lines(specs: Path) -> None:
+    command = ["check", str(specs / "one.exg")]
+    wide = strip_codes(read_terminal(command, specs, COLUMNS="500"))
+    assert wide == run_check(specs, "human", "one.exg").stderr
+    narrow = strip_codes(read_terminal(command, specs, COLUMNS="40"))
+    source = [line for line in wide.splitlines() if re.match(r" *\d* \|", line) or "-->" in line]
+    assert max(map(len, source)) > 40
+    assert [line for line in narrow.splitlines() if re.match(r" *\d* \|", line) or "-->" in line] == source
+    message = next(line for line in wide.splitlines() if line.startswith("error["))
+    assert len(message) > 40
+    at = narrow.splitlines().index(next(line for line in narrow.splitlines() if line.startswith("error[")))
+    first, second = narrow.splitlines()[at : at + 2]
+    assert second.startswith("  ")
+    assert len(first) <= 40
+    assert " ".join(narrow.split()) == " ".join(wide.split()), "not a word is lost"
+
+
+def test_rich_is_loaded_for_a_terminal_that_shows_something_and_else_never(specs: Path) -> None:
+    script = (
+        "import sys\nfrom exgrpo_dsl.cli.quick import run_quickly\n"
+        "run_quickly(['check', sys.argv[1]])\nprint('rich' in sys.modules, file=sys.stderr)\n"
+    )
+
+    def check(name: str) -> list[str]:
+        return [sys.executable, "-c", script, str(specs / name)]
+
+    assert watch(check("one.exg"), specs, {}).split()[-1] == "True"
+    assert watch(check("fine.exg"), specs, {}).split()[-1] == "False"
+    piped = subprocess.run(
+        check("one.exg"), env=build_environment(), capture_output=True, text=True, check=False
+    )
+    assert piped.stderr.split()[-1] == "False"
 
 
 def test_explain_shows_a_page_plainly_or_for_a_terminal(tmp_path: Path) -> None:
