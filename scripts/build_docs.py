@@ -38,7 +38,7 @@ An **error** means that the spec cannot be compiled. A **warning** means that it
 
 | format | what | where |
 |---|---|---|
-| `human` | the source with what is wrong marked in it | stderr, colored and wrapped on a terminal (`NO_COLOR`, `FORCE_COLOR` and `TERM=dumb` count) |
+| `human` | the source with what is wrong marked in it | stderr, colored (see `NO_COLOR`) and wrapped on a terminal |
 | `json` | one line each: a diagnostic of the Language Server Protocol, the `uri` of its file, in `data` the hint and a fix | stdout |
 | `sarif` | one SARIF 2.1.0 log for all files, also where nothing was found, for code scanning | stdout |
 | `github` | workflow commands that GitHub Actions shows at the lines of a pull request | stdout |
