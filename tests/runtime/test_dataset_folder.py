@@ -15,6 +15,7 @@ from exgrpo_artifact.manifest import (
     Manifest,
     Model,
     ProbeStage,
+    RecordField,
     Sampling,
     Source,
     Yield,
@@ -30,6 +31,16 @@ from tests.runtime.factory import make_artifact, make_context
 from tests.runtime.test_probing import make_consistent
 
 STAGE = ProbeStage(name="probe", probes="ask", split="train")
+RECORD = FieldType(
+    kind="record",
+    fields=(
+        RecordField(name="who", type=FieldType(kind="text")),
+        RecordField(
+            name="deep",
+            type=FieldType(kind="record", fields=(RecordField(name="n", type=FieldType(kind="number")),)),
+        ),
+    ),
+)
 TYPES = {
     "question": FieldType(kind="text"),
     "gold": FieldType(kind="number"),
@@ -38,6 +49,8 @@ TYPES = {
     "letter": FieldType(kind="choice", options=("A", "B")),
     "parts": FieldType(kind="list", element=FieldType(kind="list", element=FieldType(kind="number"))),
     "notes": FieldType(kind="any"),
+    "meta": RECORD,
+    "turns": FieldType(kind="list", element=RECORD),
 }
 ROWS = [
     {
@@ -48,8 +61,11 @@ ROWS = [
         "letter": "A",
         "parts": [[1, 2.5], []],
         "notes": {"a": [1, "x"]},
+        "meta": {"who": "Ann", "deep": {"n": 3}},
+        "turns": [{"who": "Bo", "deep": {"n": 0.5}}],
     },
-    {"question": "", "gold": 0.5, "steps": 9, "easy": False, "letter": "B", "parts": [], "notes": "plain"},
+    {"question": "", "gold": 0.5, "steps": 9, "easy": False, "letter": "B", "parts": [], "notes": "plain"}
+    | {"meta": {"who": "", "deep": {"n": 0}}, "turns": []},
 ]
 RUN = {
     "task": "sums",
@@ -127,9 +143,9 @@ def test_the_folder_loads_with_every_value_in_its_type(tmp_path: Path) -> None:
     loaded = load(context, tmp_path / "cache")
     assert [row["item"] | {"notes": json.loads(row["item"]["notes"])} for row in loaded] == ROWS
     assert [row["probe"] for row in loaded] == [{"question": f"train:{n}:ab?", "n": 7} for n in (1, 2)]
-    assert [(row["row"], row["rule"], row["reveals"]) for row in loaded] == [
-        ("train:1:ab", "why", False),
-        ("train:2:ab", "why", False),
+    assert [(row["row"], row["rule"], row["reveals"], row["sample"]) for row in loaded] == [
+        ("train:1:ab", "why", False, 0),
+        ("train:2:ab", "why", False, 0),
     ]
     types = {name: str(kind) for name, kind in loaded.features["item"].items()}
     assert types == {
@@ -140,6 +156,8 @@ def test_the_folder_loads_with_every_value_in_its_type(tmp_path: Path) -> None:
         "letter": "Value('string')",
         "parts": "List(List(Value('float64')))",
         "notes": "Value('string')",
+        "meta": "{'who': Value('string'), 'deep': {'n': Value('float64')}}",
+        "turns": "List({'who': Value('string'), 'deep': {'n': Value('float64')}})",
     }
 
 
@@ -147,7 +165,13 @@ def test_what_was_left_out_loads_with_its_reasons(tmp_path: Path) -> None:
     context = make_stage(tmp_path)
     finish(context)
     assert list(load(context, tmp_path / "cache", "rejections")) == [
-        {"row": "train:0:ab", "rule": "why", "reason": "malformed-reply", "detail": "no `question`"}
+        {
+            "row": "train:0:ab",
+            "rule": "why",
+            "reason": "malformed-reply",
+            "detail": "no `question`",
+            "sample": None,
+        }
     ]
 
 

@@ -118,6 +118,7 @@ def _write_columns(
     yield "| `row` | `split:position:hash` of the source row |"
     yield "| `rule` | the rule that the probe was asked for by |"
     yield "| `reveals` | whether the probe states the answer on purpose |"
+    yield "| `sample` | which of several answers of the teacher it comes from, from 0 |"
     secret = {f"item.{field.name}" for field in dataset.fields if field.secret}
     secret |= {f"probe.{field.name}" for field in declaration.yields if not field.open}
     texts = set(as_text)
@@ -125,7 +126,7 @@ def _write_columns(
         for name, kind in fields.items():
             column = f"{struct}.{name}"
             notes = [_describe_type(kind)]
-            notes += ["as JSON text"] if kind.kind in ("any", "record") or column in texts else []
+            notes += ["as JSON text"] if kind.kind == "any" or column in texts else []
             notes += ["kept from the student"] if column in secret else []
             yield f"| `{column}` | {', '.join(notes)} |"
     yield ""

@@ -105,7 +105,8 @@ def _write_probes(
             }
             for struct, fields in structs.items()
         }
-        return {"row": row.uid, "rule": probe["rule"], "reveals": probe["reveals"], **cells}
+        known = {"rule": probe["rule"], "reveals": probe["reveals"], "sample": probe.get("sample", 0)}
+        return {"row": row.uid, **known, **cells}
 
     return _write_lines(path, (build(row, probe) for row, probe in _join(stage, context))), found
 
@@ -123,13 +124,18 @@ def _join(stage: ProbeStage, context: Context) -> Iterator[tuple[Row, Mapping[st
 
 
 def _make_cell(value: Any, kind: FieldType, column: str, as_text: set[str], found: set[str]) -> Any:
-    if column in as_text or kind.kind in ("any", "record"):
+    if column in as_text or kind.kind == "any":
         return None if value is None else json.dumps(value, ensure_ascii=False)
     if value is None:
         return None
     if kind.kind == "list":
         element = kind.element or FieldType(kind="any")
         return [_make_cell(item, element, column, as_text, found) for item in value]
+    if kind.kind == "record":
+        return {
+            field.name: _make_cell(value.get(field.name), field.type, column, as_text, found)
+            for field in kind.fields
+        }
     convert: Callable[[Any], Any] | None = {"number": float, "int": int}.get(kind.kind)
     if kind.kind == "int" and not -WIDEST_INT <= value < WIDEST_INT:
         found.add(column)
@@ -137,7 +143,7 @@ def _make_cell(value: Any, kind: FieldType, column: str, as_text: set[str], foun
 
 
 def _drop_stage(rejection: dict[str, Any]) -> dict[str, Any]:
-    return {name: rejection[name] for name in ("row", "rule", "reason", "detail")}
+    return {name: rejection.get(name) for name in ("row", "rule", "reason", "detail", "sample")}
 
 
 def _read_lines(path: Path) -> Iterator[dict[str, Any]]:

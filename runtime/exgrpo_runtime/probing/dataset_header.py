@@ -20,7 +20,17 @@ _DTYPES = {
     "int": "int64",
     "bool": "bool",
     "any": "string",
-    "record": "string",
+}
+_TEXT = FieldType(kind="text")
+_PROBE_COLUMNS = {
+    "row": _TEXT,
+    "rule": _TEXT,
+    "reveals": FieldType(kind="bool"),
+    "sample": FieldType(kind="int"),
+}
+_REJECTION_COLUMNS = {
+    **dict.fromkeys(("row", "rule", "reason", "detail"), _TEXT),
+    "sample": FieldType(kind="int"),
 }
 _LICENSE_ID = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 
@@ -49,15 +59,15 @@ def write_header(
     if files["rejections"]:  # the library does not load a part that has no row
         yield from ("- config_name: rejections", *_write_files("rejections", stage.split))
     yield from ("dataset_info:", "- config_name: probes", "  features:")
-    yield from _write_features({"row": "string", "rule": "string", "reveals": "bool"}, "  ")
+    yield from _write_fields(_PROBE_COLUMNS, "  ")
     for struct, fields in columns.items():
         yield from (f"  - name: {_quote(struct)}", "    struct:")
-        for name, kind in fields.items():
-            is_text = f"{struct}.{name}" in files["as_text"]
-            yield from (f"    - name: {_quote(name)}", *_write_type("string" if is_text else kind, "      "))
+        typed = {
+            name: _TEXT if f"{struct}.{name}" in files["as_text"] else kind for name, kind in fields.items()
+        }
+        yield from _write_fields(typed, "    ")
     if files["rejections"]:
-        yield from ("- config_name: rejections", "  features:")
-        yield from _write_features(dict.fromkeys(("row", "rule", "reason", "detail"), "string"), "  ")
+        yield from ("- config_name: rejections", "  features:", *_write_fields(_REJECTION_COLUMNS, "  "))
     yield "---"
 
 
@@ -69,21 +79,28 @@ def _write_files(folder: str, split: str) -> Iterator[str]:
     )
 
 
-def _write_features(features: Mapping[str, str], indent: str) -> Iterator[str]:
-    for name, dtype in features.items():
-        yield from (f"{indent}- name: {_quote(name)}", f"{indent}  dtype: {dtype}")
+def _write_fields(fields: Mapping[str, FieldType], indent: str) -> Iterator[str]:
+    for name, kind in fields.items():
+        yield from (f"{indent}- name: {_quote(name)}", *_write_type(kind, indent + "  "))
 
 
-def _write_type(kind: FieldType | str, indent: str) -> Iterator[str]:
-    if isinstance(kind, str):
-        yield f"{indent}dtype: {kind}"
+def _write_type(kind: FieldType, indent: str) -> Iterator[str]:
+    if kind.kind == "record":
+        yield from (f"{indent}struct:", *_write_fields(_get_fields(kind), indent))
     elif kind.kind != "list":
         yield f"{indent}dtype: {_DTYPES[kind.kind]}"
-    elif kind.element is not None and kind.element.kind == "list":
-        yield f"{indent}list:"
-        yield from _write_type(kind.element, indent + "  ")
     else:
-        yield f"{indent}list: {_DTYPES[kind.element.kind if kind.element is not None else 'any']}"
+        element = kind.element or FieldType(kind="any")
+        if element.kind == "record":
+            yield from (f"{indent}list:", *_write_fields(_get_fields(element), indent))
+        elif element.kind == "list":
+            yield from (f"{indent}list:", *_write_type(element, indent + "  "))
+        else:
+            yield f"{indent}list: {_DTYPES[element.kind]}"
+
+
+def _get_fields(record: FieldType) -> dict[str, FieldType]:
+    return {field.name: field.type for field in record.fields}
 
 
 def _quote(text: str) -> str:
