@@ -8,6 +8,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from contextlib import closing
@@ -53,7 +54,7 @@ sys.exit(code)
 
 
 def run_on(
-    cluster: str, *arguments: str, cwd: Path, server: TeacherServer
+    cluster: str, *arguments: str, cwd: Path, server: TeacherServer, **variables: str
 ) -> subprocess.CompletedProcess[str]:
     """Runs the probe stage with `--engine ray` on a cluster that the program starts first."""
     return subprocess.run(
@@ -70,7 +71,7 @@ def run_on(
             *arguments,
         ],
         cwd=cwd,
-        env=build_environment(server.env),
+        env=build_environment({**server.env, **variables}),
         capture_output=True,
         text=True,
         timeout=300,
@@ -80,6 +81,11 @@ def run_on(
 
 def read_engine(run_dir: Path) -> Any:
     return json.loads((run_dir / "stages/01-probe/done.json").read_text())["summary"]["engine"]
+
+
+def find_files_with(text: str, *directories: Path) -> list[Path]:
+    files = [path for directory in directories for path in directory.rglob("*") if path.is_file()]
+    return [path for path in files if text.encode() in path.read_bytes()]
 
 
 def list_keys(store: Path) -> set[str]:
@@ -144,6 +150,21 @@ session = os.environ["RAY_TEST_MARK"].encode()
 threading.Thread(target=kill, daemon=True).start()
 """
 )
+
+
+def test_neither_the_run_nor_the_logs_of_ray_have_the_key(tmp_path: Path) -> None:
+    write_sums(tmp_path, rows=2)
+    with (
+        tempfile.TemporaryDirectory(prefix="ray") as logs,  # short, as the paths of its sockets must be
+        serve_teacher(answer_sums) as server,
+    ):
+        result = run_on(TWO_WORKERS, "--out", "out", cwd=tmp_path, server=server, RAY_TMPDIR=logs)
+        assert result.returncode == 0, result.stdout + result.stderr
+        assert any(Path(logs).rglob("*.log"))
+        key = server.env["TEACHER_API_KEY"]
+        assert server.headers[0]["Authorization"] == f"Bearer {key}"
+        assert key not in result.stdout + result.stderr
+        assert find_files_with(key, tmp_path, Path(logs)) == []
 
 
 def test_a_worker_that_is_killed_loses_nothing_stored(

@@ -77,6 +77,7 @@ RUN = {
 SUMMARY = {
     "rows": 3,
     "funnel": {"why": {"not-applicable": 1, "asked": 4, "malformed-reply": 1, "consistent": 1, "kept": 2}},
+    "repairs": {"asked": 3, "mended": 2, "by_rule": {}},
     "probes_kept": 2,
     "items_kept": 2,
     "items_dropped": 1,
@@ -232,6 +233,8 @@ def test_the_card_says_what_was_asked_of_whom_and_what_was_left_out(tmp_path: Pa
         "- **why**: Ask why.",
         "- **consistent** (of probes): agrees([probe.question, probe.answer, item.question], item.gold, model: tutor)",
         "| why | 4 | 2 | 50.0% | 1 malformed-reply, 1 consistent |",
+        "Asked for by one request for each row and rule.",
+        "Replies that could not be read were sent back once: 2 of 3 were mended.",
         "Rows left without a probe: 1 (1 no-probes).",
         "| teacher `tutor` | `big-1` at revision `r7`, behind an OpenAI-compatible URL, temperature 0.5 | "
         "the vendor's terms, 2026 \\| no competing models |",

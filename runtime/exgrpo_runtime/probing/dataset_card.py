@@ -170,7 +170,16 @@ def _describe_sampling(model: Model) -> str:
 
 
 def _write_rules(manifest: Manifest, declaration: Probes) -> Iterator[str]:
-    yield from ("## Rules", "")
+    how = (
+        "one request for each row and rule"
+        if declaration.ask == "per_rule"
+        else "one request for all rules of a row"
+    )
+    answers = f", {declaration.samples} answers to each" if declaration.samples > 1 else ""
+    most = (
+        f"; at most {declaration.per_rule} probes of a row and rule are kept" if declaration.per_rule else ""
+    )
+    yield from ("## Rules", "", f"Asked for by {how}{answers}{most}.", "")
     for name in declaration.rules:
         rule = manifest.rules[name]
         when = f" Asked where {write_formula(rule.applies_when)}." if rule.applies_when is not None else ""
@@ -201,6 +210,10 @@ def _write_counts(summary: Mapping[str, Any]) -> Iterator[str]:
         rate = f"{100 * rejected / (rejected + counts['kept']):.1f}%" if rejected + counts["kept"] else "-"
         why = ", ".join(f"{count} {reason}" for reason, count in reasons.items()) or "-"
         yield f"| {rule} | {counts['asked']} | {counts['kept']} | {rate} | {why} |"
+    repairs = summary["repairs"]
+    if repairs["asked"]:
+        mended = f"{repairs['mended']} of {repairs['asked']}"
+        yield from ("", f"Replies that could not be read were sent back once: {mended} were mended.")
     dropped = ", ".join(f"{count} {reason}" for reason, count in summary["items_dropped_by"].items())
     yield from (
         "",
