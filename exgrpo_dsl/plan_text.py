@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from exgrpo_runtime.planning.bills import Bill, make_bill
+from exgrpo_runtime.planning.bills import Bill
 from exgrpo_runtime.planning.calls import Calls
-from exgrpo_runtime.planning.held import ModelPast
 from exgrpo_runtime.planning.plan import ASSUMPTIONS, Plan, list_open
 from exgrpo_runtime.planning.probe_calls import PROBES
 from exgrpo_runtime.planning.ranges import Range
@@ -19,26 +18,18 @@ def format_plan(plan: Plan) -> str:
     return "\n".join(_list_lines(plan))
 
 
-def summarise_plan(plan: Plan) -> Iterator[str]:
-    """A line for each probe stage, for a run that is about to spend."""
-    for first in plan.calls:
-        if first.what != PROBES:
-            continue
-        mine = [one for one in plan.calls if one.stage == first.stage]
-        yield f"{_describe_stored(first)}; expected {', '.join(_summarise_models(plan, mine))}"
+def summarise_plan(plan: Plan) -> str:
+    """One line about the plan of a single probe stage, for a run that is about to spend."""
+    stored = [_describe_stored(one) for one in plan.calls if one.what == PROBES]
+    return "; ".join([*stored, f"expected {', '.join(map(_summarise_bill, plan.bills))}"])
 
 
-def _summarise_models(plan: Plan, calls: Sequence[Calls]) -> Iterator[str]:
-    """Expected requests and cost of each model for these calls."""
-    for bill in plan.bills:
-        mine = [one for one in calls if one.model == bill.model.name]
-        if not mine:
-            continue
-        requests = _count(sum(one.sent.expected for one in mine))
-        part = make_bill(bill.model, mine, bill.priced, ModelPast())
-        cost = f"{_format_usd(part.usd.expected)} usd" if part.usd is not None else "at unknown cost"
-        is_local = bill.priced is not None and bill.priced.source == "local"
-        yield f"{requests} requests to {bill.model.name}" + ("" if is_local else f", {cost}")
+def _summarise_bill(bill: Bill) -> str:
+    asked = f"{_count(bill.sent.expected)} requests to {bill.model.name}"
+    if bill.priced is not None and bill.priced.source == "local":
+        return asked
+    cost = f"{_format_usd(bill.usd.expected)} usd" if bill.usd is not None else "at unknown cost"
+    return f"{asked}, {cost}"
 
 
 def _list_lines(plan: Plan) -> Iterator[str]:
@@ -90,7 +81,7 @@ def _describe_stored(one: Calls) -> str:
 
 def _list_warnings(bill: Bill) -> Iterator[str]:
     name, budget = bill.model.name, bill.model.budget_usd
-    if bill.priced is None:
+    if bill.usd is None:
         yield f"warning: `{name}` has no price, so its cost is unknown: declare price {{ … }}, or give --prices FILE"
     if budget is not None and bill.model.price is None and bill.model.kind in ("openai", "plugin"):
         yield f"warning: the budget of `{name}` is not kept, since the spec declares no price"

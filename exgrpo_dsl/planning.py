@@ -54,32 +54,12 @@ def plan_artifact(
             f"task `{artifact.manifest.task}` has no stage `{until}`; it has {', '.join(known)}."
         )
     with tempfile.TemporaryDirectory(prefix="exgrpo-rows-") as scratch:
-        rows = _read_rows(artifact, choose_stages(artifact.manifest, until), limit, Path(scratch))
-        return plan_rows(
-            artifact, rows, until=until, shard=shard, store=store, prices=prices, tokenizer=tokenizer
-        )
-
-
-def plan_rows(
-    artifact: Artifact,
-    rows: RowsBySplit,
-    *,
-    until: str | None = None,
-    shard: Shard | None = None,
-    store: Path | None = None,
-    prices: Path | None = None,
-    tokenizer: Path | None = None,
-) -> Plan:
-    """As `plan_artifact`, over rows that were read before.
-
-    Raises:
-        ExgrpoError: the store, the table or the tokenizer cannot be read, or the shard has no row.
-    """
-    table = read_prices(prices) if prices is not None else None
-    stages = choose_stages(artifact.manifest, until)
-    for stage in stages:
-        rows = take_shard(rows, stage, artifact.manifest, shard)
-    return build_plan(artifact, stages, rows, store=store, prices=table, tokenizer=tokenizer)
+        stages = choose_stages(artifact.manifest, until)
+        rows = _read_rows(artifact, stages, limit, Path(scratch))
+        for stage in stages:
+            rows = take_shard(rows, stage, artifact.manifest, shard)
+        table = read_prices(prices) if prices is not None else None
+        return build_plan(artifact, stages, rows, store=store, prices=table, tokenizer=tokenizer)
 
 
 def find_store(run_dir: Path) -> Path:

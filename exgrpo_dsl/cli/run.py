@@ -13,6 +13,8 @@ from exgrpo_dsl.cli.options import read_shard_option, set_option, task_option
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from exgrpo_artifact.manifest import Stage
+    from exgrpo_runtime.data.disk_rows import RowsBySplit
     from exgrpo_runtime.data.shards import Shard
     from exgrpo_runtime.results import RunResult, StageResult
 
@@ -98,14 +100,15 @@ def _run(
 ) -> int:
     from rich.console import Console
 
+    from exgrpo_artifact.manifest import ProbeStage
     from exgrpo_artifact.storage import read_artifact
     from exgrpo_dsl.cli.interrupt import raise_on_interrupt
     from exgrpo_dsl.plan_text import summarise_plan
-    from exgrpo_dsl.planning import STORE, plan_rows
-    from exgrpo_runtime.data.disk_rows import open_rows
+    from exgrpo_dsl.planning import STORE
     from exgrpo_runtime.data.shards import find_misuse
     from exgrpo_runtime.data.stage import DATA
     from exgrpo_runtime.environment import describe_device
+    from exgrpo_runtime.planning.plan import build_plan
     from exgrpo_runtime.progress import TerminalProgress
     from exgrpo_runtime.run import run_artifact
     from exgrpo_runtime.stages import choose_stages, uses_torch
@@ -134,21 +137,18 @@ def _run(
     device = describe_device(asks_torch=uses_torch(artifact, choose_stages(manifest, until)))
     console.print(f"[bold]{manifest.task}[/] on {device}, writing {run_dir}")
 
-    def announce(stage: StageResult) -> None:
-        _print_stage(console, stage)
-        if stage.kind == DATA and until != DATA:
-            plan = plan_rows(
-                artifact, open_rows(stage.path), until=until, shard=shard, store=store or run_dir / STORE
-            )
-            for line in summarise_plan(plan):
-                console.print(f"  [bold]plan    [/] {line}")
+    def foresee(stage: Stage, rows: RowsBySplit) -> None:
+        if isinstance(stage, ProbeStage):
+            plan = build_plan(artifact, [stage], rows, store=store or run_dir / STORE)
+            console.print(f"  [bold]plan    [/] {summarise_plan(plan)}")
 
     try:
         result = run_artifact(
             artifact_dir,
             run_dir,
             progress=TerminalProgress(),
-            announce=announce,
+            announce=lambda stage: _print_stage(console, stage),
+            foresee=foresee,
             resume=resume,
             limit=limit,
             until=until,

@@ -41,6 +41,7 @@ from exgrpo_runtime.teachers.store import ReplyStore
 from exgrpo_runtime.templates import TemplateSet
 
 Announce = Callable[[StageResult], None]
+Foresee = Callable[[Stage, RowsBySplit], None]
 
 
 @dataclass(slots=True)
@@ -62,6 +63,7 @@ def run_artifact(
     *,
     progress: Progress,
     announce: Announce = lambda _: None,
+    foresee: Foresee = lambda _, __: None,
     resume: bool = False,
     limit: int | None = None,
     until: str | None = None,
@@ -78,6 +80,7 @@ def run_artifact(
         out: the run directory; with `resume`, finished stages in it are reused where their inputs are the same.
         progress: where bars go.
         announce: called with every stage as it is finished or found finished.
+        foresee: called with every stage that is about to run and the rows that it gets.
         resume: whether `out` may hold an earlier run.
         limit: at most so many source rows of every split.
         until: name of the last stage to run; None: all.
@@ -113,6 +116,7 @@ def run_artifact(
                 state,
                 progress,
                 announce,
+                foresee,
                 limit,
                 until,
                 shard,
@@ -166,6 +170,7 @@ def _run_stages(
     state: _State,
     progress: Progress,
     announce: Announce,
+    foresee: Foresee,
     limit: int | None,
     until: str | None,
     shard: Shard | None,
@@ -199,6 +204,7 @@ def _run_stages(
             if done is None:
                 run_dir.drop_stages_from(index, keep=set())
                 chosen = take_shard(rows, stage, manifest, shard)
+                foresee(stage, chosen)
                 _run_stage(artifact, run_dir, index, stage, inputs, state, chosen, store, progress, engine)
                 done = read_json(run_dir.get_stage_dir(index, stage.name) / "done.json")
                 status = "done"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import socket
+import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -141,17 +143,77 @@ def test_no_further_than_a_stage(spec: Path) -> None:
     assert "has no stage `probes`; it has data, probe, warmup, train, test" in err
 
 
-@pytest.mark.train
-def test_a_run_says_what_it_will_ask_and_what_it_has_stored_is_not_planned_again(spec: Path) -> None:
+@pytest.fixture
+def finished(spec: Path) -> Path:
+    """The spec, after its probes were asked for with every reply kept in shared.sqlite."""
     options = ["--stage", "probe", "-o", "out", "--store", "shared.sqlite"]
     with serve_teacher(answer_sums) as server:
         result = run_exgrpo("run", spec.name, *options, cwd=spec.parent, env=server.env)
-        assert result.returncode == 0, result.stdout + result.stderr
+    assert result.returncode == 0, result.stdout + result.stderr
     told = "12 of 12 probes of `probe` must be asked; 0 are stored; expected 24 requests to tutor, at unknown cost"
     assert told in result.stdout
-    code, out, _ = plan(spec, "--out", "out")  # its run.json names the store
+    return spec
+
+
+def change_store(spec: Path, statement: str) -> None:
+    with closing(sqlite3.connect(spec.parent / "shared.sqlite")) as connection, connection:
+        connection.execute(statement)
+
+
+def list_sent(found: Mapping[str, Any]) -> Mapping[str, tuple[float, float, float]]:
+    return {call["what"]: tuple(call["sent"].values()) for call in found["calls"]}
+
+
+@pytest.mark.train
+def test_what_a_run_has_stored_is_not_planned_again_and_its_filters_are_not_either(finished: Path) -> None:
+    code, out, _ = plan(finished, "--out", "out", "--stage", "probe")  # its run.json names the store
     assert code == 0
     assert "0 of 12 probes of `probe` must be asked; 12 are stored" in out
-    found = plan_json(spec, "--store", "shared.sqlite")
-    assert found["calls"][0]["sent"] == {"low": 0, "expected": 0, "worst": 0}
+    found = plan_json(finished, "--store", "shared.sqlite")
+    assert list_sent(found) == {"probes": (0, 0, 0), "repairs": (0, 0, 0), "consistent": (0, 0, 0)}
+    assert found["calls"][2]["held"] == 12
     assert found["measured"] == {"probe": "nothing is left to ask"}
+
+
+@pytest.mark.train
+def test_what_a_filter_lacks_is_counted_by_going_through_it_with_the_stored_replies(finished: Path) -> None:
+    change_store(finished, "delete from replies where request not like '%Rule%'")
+    sent = list_sent(plan_json(finished, "--store", "shared.sqlite"))
+    assert sent == {"probes": (0, 0, 0), "repairs": (0, 0, 0), "consistent": (12, 12, 48)}
+    # A reply that cannot be read is sent back once, and until then nobody knows whether there is a twelfth probe.
+    change_store(finished, "update replies set text = 'junk' where rowid = (select min(rowid) from replies)")
+    sent = list_sent(plan_json(finished, "--store", "shared.sqlite"))
+    assert sent == {"probes": (0, 0, 0), "repairs": (1, 1, 4), "consistent": (11, 11, 44)}
+
+
+@pytest.mark.train
+def test_what_is_stored_tells_of_the_rest(finished: Path) -> None:
+    lines = (finished.parent / "train.jsonl").read_text("utf-8").splitlines()
+    more = [line.replace("How many apples", "And how many apples") for line in lines]
+    (finished.parent / "train.jsonl").write_text("\n".join([*lines, *more]) + "\n", "utf-8")
+    found = plan_json(finished, "--store", "shared.sqlite")
+    # Every stored reply could be read, and so it is expected of the others.
+    assert list_sent(found) == {"probes": (12, 12, 48), "repairs": (0, 0, 48), "consistent": (0, 12, 48)}
+    assert found["measured"] == {"probe": "prompts as the endpoint counted those that are stored (12)"}
+    change_store(finished, "update replies set text = 'junk' where rowid = (select min(rowid) from replies)")
+    sent = list_sent(plan_json(finished, "--store", "shared.sqlite"))
+    # One of twelve replies was malformed, and its repair is due too: 1 + 12 / 12 expected, 1 + 12 at most, all 4 tries.
+    assert sent["repairs"] == (1, pytest.approx(2), 52)
+    assert sent["consistent"] == (0, pytest.approx(11), 48)
+
+
+def test_filters_by_several_answers_and_several_teachers_ask_so_often(spec: Path) -> None:
+    keep = "  keep probe consistent where"
+    text = spec.read_text("utf-8")
+    start = text.index(keep)
+    filters = "  keep probe sure where majority(tutor, 5)\n  keep probe agreed where both(tutor, second)\n"
+    text = text[:start] + filters + text[text.index("\n", start) + 1 :]
+    second = 'model second = openai("second", base_url: "http://localhost:9/v1") { max_tokens = 100tok }\n'
+    spec.write_text(text.replace("model student", second + "model student"), "utf-8")
+    calls = plan_json(spec, "--stage", "probe")["calls"]
+    # 12 questions, 5% malformed: 11.4 probes x 5 answers; three quarters of them, x 1 answer of each teacher; 4 tries at most.
+    assert [(call["what"], call["model"], *call["sent"].values()) for call in calls[2:]] == [
+        ("sure", "tutor", 0, pytest.approx(57), 240),
+        ("agreed", "tutor", 0, pytest.approx(8.55), 48),
+        ("agreed", "second", 0, pytest.approx(8.55), 48),
+    ]

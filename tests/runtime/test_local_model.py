@@ -111,6 +111,19 @@ def test_a_template_that_refuses_the_messages_fails_the_request(folder: Path) ->
     assert reply.error == "its chat template refuses the messages: no system role"
 
 
+def test_the_revision_that_the_spec_names_is_loaded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded: list[tuple[str, str | None]] = []
+    load = local_model.load_weights
+
+    def note(source: str, model: Model, revision: str | None, dtype: Any) -> Any:
+        loaded.append((source, revision))
+        return load(source, model, revision, dtype)
+
+    monkeypatch.setattr(local_model, "load_weights", note)
+    LocalModel(Model(name="tutor", kind="hf", id=str(folder), revision="abc", dtype="float32"))
+    assert loaded == [(str(folder), "abc")]
+
+
 def test_without_a_chat_template_it_cannot_be_asked(folder: Path, tmp_path: Path) -> None:
     bare = tmp_path / "bare"
     bare.mkdir()

@@ -126,6 +126,8 @@ def test_without_a_price_the_cost_is_unknown_and_never_zero() -> None:
     bill = make_bill(model, [make_calls(model)], find_price(model, {}), ModelPast())
     assert (bill.usd, bill.spent_usd, bill.verdict) == (None, None, "none")
     assert bill.to_json()["usd"] is None
+    nothing = make_bill(model, [make_calls(model, held=10)], find_price(model, {}), ModelPast())
+    assert nothing.usd == NOTHING  # but what asks for nothing costs nothing
 
 
 def test_time_is_the_slowest_of_limits_and_latency() -> None:

@@ -49,6 +49,9 @@ def convert_value(value: Any, field_type: FieldType) -> Any:
     return converter(value, field_type)
 
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
 def show_value(value: Any) -> str:
     """The value as a message shows it: short, on one line."""
     shown = repr(value)
@@ -58,7 +61,7 @@ def show_value(value: Any) -> str:
 def _convert_text(value: Any, _: FieldType) -> Any:
     if not isinstance(value, str):
         return Misfit("not-a-text", f"{show_value(value)} is not text")
-    if any("\ud800" <= character <= "\udfff" for character in value):
+    if not value.isascii() and _SURROGATE.search(value):
         return Misfit("not-unicode", "it holds half a surrogate pair")
     return value
 

@@ -10,7 +10,7 @@ from exgrpo_artifact.manifest import Model
 from exgrpo_runtime.planning.calls import Calls, describe_range
 from exgrpo_runtime.planning.held import ModelPast
 from exgrpo_runtime.planning.prices import Priced
-from exgrpo_runtime.planning.ranges import Range, add_up, exactly
+from exgrpo_runtime.planning.ranges import NOTHING, Range, add_up, exactly
 
 MILLION = 1_000_000
 
@@ -28,7 +28,7 @@ class Bill:
     completion_tokens: Range
     priced: Priced | None
     usd: Range | None
-    """What is still to be paid; None where the price is unknown."""
+    """What is still to be paid; None where something is sent and the price is unknown."""
     spent_usd: float | None
     """What the store's replies of this model cost; None where the price is unknown."""
     seconds: Range | None
@@ -86,7 +86,9 @@ def make_bill(model: Model, calls: Sequence[Calls], priced: Priced | None, past:
     sent = add_up(one.sent for one in calls)
     prompt = add_up(one.prompt_tokens for one in calls)
     completion = add_up(one.completion_tokens for one in calls)
-    usd = spent = None
+    # What asks for nothing costs nothing, at whatever price.
+    usd = NOTHING if sent == NOTHING else None
+    spent = None
     if priced is not None:
         price = priced.price
         usd = prompt.times(exactly(price.input / MILLION)).plus(

@@ -12,8 +12,10 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from exgrpo_artifact.errors import DiskError
-from exgrpo_runtime.teachers.teacher import Request
+from exgrpo_runtime.teachers.teacher import Reply, Request
 from exgrpo_runtime.teachers.usage import BYTES_PER_TOKEN
+
+_FIGURES = "prompt_tokens, completion_tokens"
 
 
 class Held(NamedTuple):
@@ -72,11 +74,11 @@ class HeldReplies:
 
     def find(self, requests: Sequence[Request]) -> dict[str, Held]:
         """Key -> figures, for those of the requests whose replies are stored, under the key of an older format too."""
-        found = self._find_keys([request.key for request in requests])
-        if self._has_old_keys:
-            old = {request.old_key: request.key for request in requests if request.key not in found}
-            found.update({old[key]: one for key, one in self._find_keys(list(old)).items()})
-        return found
+        return {key: Held(*values) for key, values in self._find(_FIGURES, requests).items()}
+
+    def find_replies(self, requests: Sequence[Request]) -> dict[str, Reply]:
+        """Key -> reply, for the same requests as `find`."""
+        return {key: Reply(*values) for key, values in self._find(f"text, {_FIGURES}", requests).items()}
 
     def describe_model(self, name: str) -> ModelPast:
         """What the replies of a model of this name came to, with its failures that cost something."""
@@ -99,13 +101,17 @@ class HeldReplies:
         ((failed,),) = self._query("select coalesce(sum(cost_usd), 0) from failures where model = ?", (name,))
         return past._replace(cost_usd=past.cost_usd + failed)
 
-    def _find_keys(self, keys: Sequence[str]) -> dict[str, Held]:
-        statement = (
-            "select key, prompt_tokens, completion_tokens from replies "
-            "where key in (select value from json_each(?))"
-        )
-        rows = self._query(statement, (json.dumps(list(keys)),)) if keys else []
-        return {key: Held(prompt, completion) for key, prompt, completion in rows}
+    def _find(self, columns: str, requests: Sequence[Request]) -> dict[str, tuple[Any, ...]]:
+        found = self._find_keys(columns, [request.key for request in requests])
+        if self._has_old_keys:
+            old = {request.old_key: request.key for request in requests if request.key not in found}
+            found.update({old[key]: one for key, one in self._find_keys(columns, list(old)).items()})
+        return found
+
+    def _find_keys(self, columns: str, keys: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+        statement = f"select key, {columns} from replies where key in (select value from json_each(?))"
+        rows = self._query(statement, (json.dumps(keys),)) if keys else []
+        return {row[0]: row[1:] for row in rows}
 
     def _read_columns(self, table: str) -> frozenset[str]:
         return frozenset(str(row[1]) for row in self._query(f"pragma table_info({table})"))

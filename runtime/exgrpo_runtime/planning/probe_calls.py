@@ -1,4 +1,4 @@
-"""What a probe stage asks: its questions, the repairs of malformed replies, and the filters that ask a model.
+"""What a probe stage asks: its questions and the repairs of malformed replies; its filters are planned in `filter_calls`.
 
 The questions are those that the stage builds (`probing.questions`), so the count is exact; what comes after a reply is not known
 before the reply is, and is given as a range.
@@ -6,24 +6,23 @@ before the reply is, and is given as a range.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from exgrpo_artifact.evaluate import evaluate_arguments, find_external_nodes
-from exgrpo_artifact.graph import Node
-from exgrpo_artifact.manifest import Keep, Model, Probes, ProbeStage, Yield
+from exgrpo_artifact.manifest import Model, ProbeStage
 from exgrpo_artifact.storage import Artifact
-from exgrpo_runtime.planning.calls import (
-    MALFORMED,
-    REPAIR_TOKENS,
-    SURVIVING,
-    Calls,
-    count_calls,
-    expect_reply,
+from exgrpo_runtime.planning.calls import MALFORMED, REPAIR_TOKENS, Calls, count_calls, expect_reply
+from exgrpo_runtime.planning.filter_calls import (
+    FilterPlanner,
+    Stream,
+    scale_asked,
+    scale_count,
+    start_stream,
 )
 from exgrpo_runtime.planning.held import HeldReplies, ReplyLengths
 from exgrpo_runtime.planning.ranges import NOTHING, Range, add_up, exactly
+from exgrpo_runtime.planning.rehearsal import rehearse
 from exgrpo_runtime.planning.tokens import Counters
 from exgrpo_runtime.probing.questions import build_questions
 from exgrpo_runtime.records import Row
@@ -34,8 +33,6 @@ PROBES, REPAIRS = "probes", "repairs"
 """What a stage's first calls are for."""
 SAMPLED_ROWS = 200
 """Rows whose prompts are counted with a tokenizer, evenly spread over the split; the others are taken by their length."""
-SAMPLED_FILTERS = 50
-"""Of these, rows whose filter prompts are counted."""
 
 
 BLOCK = 2000
@@ -97,27 +94,41 @@ def plan_probe_stage(
     prompt, measured = _measure_prompt(asked, teacher, counters)
     share = asked.probes / max(1, asked.num_asked)
     completion = expect_reply("probe", teacher, asked.lengths, share)
-    planned, left = exactly(asked.num_planned), asked.num_planned - asked.num_held
+    left = asked.num_planned - asked.num_held
     probes = count_calls(
         stage.name,
         PROBES,
         teacher,
-        planned,
+        exactly(asked.num_planned),
         prompt=prompt,
         completion=completion,
         held=asked.num_held,
     )
+    rehearsal = rehearse(artifact, templates, stage, rows, held, asked.num_held) if asked.num_held else None
+    malformed = MALFORMED
+    if rehearsal is not None and rehearsal.num_questions:
+        malformed = rehearsal.repairs.num / rehearsal.num_questions
+    known = scale_asked(rehearsal.repairs, rehearsal.scale, asked.num_held) if rehearsal else (NOTHING, 0)
     repairs = count_calls(
         stage.name,
         REPAIRS,
         teacher,
-        Range(0, MALFORMED * left, left),
+        Range(0, malformed * left, left).plus(known[0]),
         prompt=add_up([prompt, completion, exactly(REPAIR_TOKENS)]),
         completion=completion,
+        held=known[1],
     )
     one_probe = completion.times(exactly(1 / max(1.0, share)))
-    filters = _Filters(artifact, templates, stage, rows, counters, one_probe)
-    return ProbePlan([probes, repairs, *filters.plan(declaration, asked.probes, asked.rows)], measured)
+    filters = FilterPlanner(artifact, templates, stage.name, declaration, rows, counters, one_probe)
+    part = left / max(1, asked.num_planned)
+    fresh = start_stream(asked.probes * part, asked.rows * part, rehearsal)
+    stored = start_stream(asked.probes * (1 - part), asked.rows * (1 - part), rehearsal)
+    if rehearsal is not None:
+        stored = Stream(
+            scale_count(rehearsal.num_probes, rehearsal.scale, stored.probes),
+            scale_count(rehearsal.num_rows, rehearsal.scale, stored.rows),
+        )
+    return ProbePlan([probes, repairs, *filters.plan(fresh, stored, rehearsal)], measured)
 
 
 # --- questions ----------------------------------------------------------------------------------------------
@@ -181,79 +192,3 @@ def _measure_prompt(asked: _Questions, teacher: Model, counters: Counters) -> tu
     if counter.name is None:
         return each, f"an estimate by bytes alone ({rows}); --tokenizer PATH counts"
     return each, f"prompts counted with {counter.name} ({rows})"
-
-
-# --- filters ------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Filters:
-    artifact: Artifact
-    templates: TemplateSet
-    stage: ProbeStage
-    rows: Sequence[Row]
-    counters: Counters
-    probe: Range
-    """Tokens of one probe."""
-
-    def plan(self, declaration: Probes, num_probes: int, num_rows: int) -> Iterator[Calls]:
-        """Filters in order: each sees what those before it are expected to let pass."""
-        probes = Range(0, num_probes * (1 - MALFORMED), num_probes)
-        rows = Range(0, num_rows, num_rows)
-        for keep in declaration.keeps:
-            subjects = probes if keep.subject == "probe" else rows
-            for node in find_external_nodes(keep.condition):
-                if "model" not in node.params:
-                    continue  # told by the texts themselves
-                for model, times in self._list_asked(node, probes, rows):
-                    yield self._plan_node(declaration, keep, node, model, subjects.times(times))
-            passing = Range(0, SURVIVING, 1)
-            probes = probes.times(passing)
-            rows = rows.times(passing) if keep.subject == "item" else rows
-
-    def _list_asked(self, node: Node, probes: Range, rows: Range) -> list[tuple[Model, Range]]:
-        """Who is asked, and how often for each subject. The student is asked here, which costs nobody anything."""
-        manifest = self.artifact.manifest
-        fn = node.params["fn"]
-        names = [node.params["model"]]
-        times = exactly(node.params.get("count", 1))
-        if fn == "solved":
-            most = (probes.worst or 0) / max(1, rows.worst or 0)
-            times = Range(0, probes.expected / max(1, rows.expected), most)
-        return [(manifest.models[name], times) for name in names if name != manifest.student]
-
-    def _plan_node(self, declaration: Probes, keep: Keep, node: Node, model: Model, planned: Range) -> Calls:
-        kind = "verdict" if str(node.params["fn"]).startswith("judge.") else "answer"
-        shown = add_up([self._measure_arguments(declaration, keep, node, model), self.probe])
-        return count_calls(
-            self.stage.name, keep.name, model, planned, prompt=shown, completion=expect_reply(kind, model)
-        )
-
-    def _measure_arguments(self, declaration: Probes, keep: Keep, node: Node, model: Model) -> Range:
-        """Mean tokens of what the row and the rubric bring to the prompt; the probe's own texts are not there yet."""
-        counter = self.counters.get(model)
-        empty = _make_empty(declaration.yields)
-        rubric = node.params.get("rubric")
-        start = self.templates.render(self.artifact.manifest.rubrics[rubric].text) if rubric else ""
-        step = max(1, -(-len(self.rows) // SAMPLED_FILTERS))
-        sampled = self.rows[::step]
-        counts = []
-        for row in sampled:
-            arguments = evaluate_arguments(
-                keep.condition, node.id, item=row.fields, probe=empty, probes=[empty], external={}
-            )
-            texts = [text for value in arguments for text in _list_texts(value)]
-            content = "\n\n".join([start, *texts])
-            counts.append(counter.count([Message(role="user", content=content)]))
-        return add_up(counts).times(exactly(1 / max(1, len(sampled))))
-
-
-def _make_empty(yields: Sequence[Yield]) -> dict[str, Any]:
-    """A probe without any text."""
-    kinds: Mapping[str, Any] = {"number": 0, "int": 0, "bool": False, "list": []}
-    return {each.name: kinds.get(each.type.kind, "") for each in yields}
-
-
-def _list_texts(value: Any) -> list[str]:
-    parts = value if isinstance(value, list) else [value]
-    return [part for part in parts if isinstance(part, str)]
