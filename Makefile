@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest -q
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow check tables node golden docs fuzz bench bench-quickstart clean
+.PHONY: help demo test test-slow check tables node golden docs fuzz bench bench-probing bench-quickstart clean
 
 help: ## list the entry points
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -54,6 +54,9 @@ bench: $(VENV)/.dev ## speed of checking, quality of recovery, speed of answers:
 	$(BIN)/python benchmarks/compiler.py
 	$(BIN)/python benchmarks/recovery.py
 	$(BIN)/python benchmarks/answers.py
+
+bench-probing: $(VENV)/.dev ## what asking teachers costs, beside a raw loop: a few minutes
+	$(BIN)/python benchmarks/probing.py
 
 bench-quickstart: $(VENV)/.dev ## the quickstart over three seeds beside its controls: hours; writes benchmarks/results/
 	$(BIN)/python benchmarks/quickstart_seeds.py

@@ -232,11 +232,12 @@ def test_replies_without_counts_are_charged_by_their_length(tmp_path: Path) -> N
         assert Budget(model, store.sum_usage("tutor")).spent_usd == 10.0
 
 
-def test_without_max_tokens_a_request_reserves_the_longest_reply_so_far() -> None:
+def test_without_max_tokens_a_request_reserves_twice_the_longest_reply_so_far() -> None:
     model = make_model(price=Price(input=0.0, output=1.0), budget_usd=1.0)
     (request,) = make_requests(model, "a")
-    assert Budget(model, Usage(1, 1, 1, longest=5000)).estimate_most(request) == 0.005
     assert Budget(model, Usage(0, 0, 0)).estimate_most(request) == 0.001024
+    assert Budget(model, Usage(1, 1, 1, longest=5000)).estimate_most(request) == 0.01
+    assert Budget(model, Usage(20, 1, 1, longest=50)).estimate_most(request) == 0.0001
 
 
 def test_usage_is_summed_as_rows_arrive_from_any_process(tmp_path: Path) -> None:

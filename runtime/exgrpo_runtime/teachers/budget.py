@@ -1,7 +1,7 @@
 """A model's budget in US dollars: what is spent, and the most that a request can cost.
 
 Departures from exactness: a prompt's tokens are estimated before it is sent; a reply without `max_tokens` is taken to be no longer
-than the longest so far; an endpoint that counts no tokens is charged by the estimate. Without a `price` a budget cannot be kept;
+than twice the longest so far; an endpoint that counts no tokens is charged by the estimate. Without a `price` a budget cannot be kept;
 the stage's summary says so.
 """
 
@@ -15,7 +15,9 @@ from exgrpo_runtime.teachers.teacher import Request
 from exgrpo_runtime.teachers.usage import BYTES_PER_TOKEN, Usage
 
 LIKELY_LONGEST = 1024
-"""Completion tokens that are reserved for a request without `max_tokens` before a longer reply was seen."""
+"""Completion tokens that are reserved for a request without `max_tokens` while few replies, or longer ones, were seen."""
+ENOUGH_REPLIES = 20
+"""After so many replies twice the longest of them is reserved."""
 _MILLION = 1_000_000
 
 
@@ -29,7 +31,8 @@ class Budget:
 
     def __init__(self, model: Model, usage: Usage) -> None:
         self._model = model
-        self._longest = max(LIKELY_LONGEST, usage.longest)
+        likely = 2 * usage.longest
+        self._longest = likely if usage.replies >= ENOUGH_REPLIES else max(LIKELY_LONGEST, likely)
         uncosted = self._price(usage.uncosted_prompt_tokens, usage.uncosted_completion_tokens)
         self.spent_usd = usage.cost_usd + uncosted
 
@@ -55,15 +58,15 @@ class Budget:
         limit = request.used_sampling.max_tokens
         return self._price(_estimate_prompt(request), self._longest if limit is None else limit)
 
-    def refuse(self) -> NoReturn:
-        """Stops the stage.
+    def refuse(self, most_usd: float) -> NoReturn:
+        """Stops the stage, whose next request may cost so much.
 
         Raises:
             TeacherError: always; the budget does not hold one more request.
         """
         raise TeacherError(
             f"the budget of model `{self._model.name}` ({self._model.budget_usd:g} usd) is used up: "
-            f"{self.spent_usd:.4f} usd are spent and the next request may exceed it. "
+            f"{self.spent_usd:.4f} usd are spent and the next request may cost {most_usd:.4f}. "
             "Replies so far are stored: raise `budget` and go on with --resume."
         )
 

@@ -159,8 +159,9 @@ class Sending:
         for request in answered:
             self._land(request, self._store.find([request])[request.key], False)
         if not any(claimed):
-            if not self.in_flight and costs[next(iter(costs))] > self._budget.left_usd:
-                self._budget.refuse()
+            most_usd = costs[next(iter(costs))]
+            if not self.in_flight and most_usd > self._budget.left_usd:
+                self._budget.refuse(most_usd)
             self._is_blocked = True
 
     def _find_room(self, reserved_elsewhere: float) -> float:
