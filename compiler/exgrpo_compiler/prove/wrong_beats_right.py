@@ -56,10 +56,14 @@ def find_overlap(setting: Setting) -> Overlap | None:
     scored = inference.intervals[setting.term]
     if not scored.is_bounded or scored.is_empty or scored.low == scored.high or setting.term == graph.result:
         return None
-    right = inference.assume({setting.term: make_set([scored.high]), **_assume_implied(setting)})
-    wrong = inference.assume({setting.term: make_set([scored.low])})
+    assumed_right = {setting.term: make_set([scored.high]), **_assume_implied(setting)}
+    assumed_wrong = {setting.term: make_set([scored.low])}
+    right, wrong = inference.assume(assumed_right), inference.assume(assumed_wrong)
     ends = [wrong[graph.result], right[graph.result]]
     if any(one.is_empty or one.kind != "number" for one in ends) or ends[0].high < ends[1].low:
+        return None
+    narrowed = _narrow(setting, assumed_wrong, assumed_right, (ends[0].high, ends[1].low))
+    if narrowed is None:
         return None
     exact = _try_all(setting, scored)
     if exact is not None:
@@ -67,8 +71,19 @@ def find_overlap(setting: Setting) -> Overlap | None:
         if low[1] < high[0]:
             return None
         ends = [make_set(low), make_set(high)]
+        narrowed = low[1], high[0]
     parts = _find_parts(setting, wrong, right)
-    return Overlap(setting.term, (ends[0].low, ends[0].high), (ends[1].low, ends[1].high), parts)
+    return Overlap(setting.term, (ends[0].low, narrowed[0]), (narrowed[1], ends[1].high), parts)
+
+
+def _narrow(
+    setting: Setting, wrong: Mapping[str, Interval], right: Mapping[str, Interval], ends: tuple[float, float]
+) -> tuple[float, float] | None:
+    """The most a wrong answer earns and the least a right one does; None where the first is less."""
+    from exgrpo_compiler.prove.narrow import build_question, narrow_ends  # here: few intervals overlap
+
+    question = build_question(setting.model.anatomy, setting.inference)
+    return ends if question is None else narrow_ends(question, wrong, right, ends)
 
 
 def _assume_implied(setting: Setting) -> dict[str, Interval]:
