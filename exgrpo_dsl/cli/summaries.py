@@ -37,8 +37,8 @@ def _describe_probe(summary: Mapping[str, Any]) -> str:
     parts = [f"{summary['probes_kept']} probes kept for {summary['items_kept']} of {summary['rows']} rows"]
     if reasons:
         parts.append(f"rejected: {reasons}")
-    if summary["repairs"]["asked"]:
-        repairs = summary["repairs"]
+    repairs = summary.get("repairs")  # a stage that an older version finished has none
+    if repairs and repairs["asked"]:
         parts.append(f"sent back to be mended: {repairs['asked']}, of which {repairs['mended']} came right")
     if summary["budget"]["limit_usd"] is not None and not summary["budget"]["is_kept"]:
         parts.append("the teacher's budget was not enforced, since it declares no price")

@@ -8,9 +8,13 @@ import pytest
 
 from exgrpo_artifact.manifest import EnvRef, Manifest
 from exgrpo_artifact.validation import validate_json
+from exgrpo_compiler.draw.pipeline import draw_pipeline
+from exgrpo_compiler.dump_stages import dump_checked
 from exgrpo_compiler.emit import ArtifactFiles
+from exgrpo_compiler.lower.task import lower_task
 from exgrpo_runtime.templates import TemplateSet
 from tests.support.compiling import GSM8K, check, compile_files, compile_manifest, find_ids
+from tests.support.testing import check_program
 
 TOGETHER = GSM8K.replace(
     "  teacher = tutor\n", "  teacher = tutor\n  ask = together\n  samples = 3\n  per_rule = 2\n", 1
@@ -201,3 +205,21 @@ def test_similarity_names_whose_embeddings_it_compares() -> None:
     assert arguments == ["probe.question", "item.question"]
     ((params, _),) = find_calls("own")
     assert params == {"fn": "similarity", "by": "encoder", "id": "small", "revision": "abc"}
+
+
+# --- what else shows a spec ---------------------------------------------------------------------------------
+
+
+def test_pictures_and_reference_say_how_probes_are_asked_for() -> None:
+    lowered = lower_task(check_program(LISTED), "gsm8k_exgrpo")
+    (box,) = [one for one in draw_pipeline(lowered).boxes if one.title == "probe"]
+    assert "asked together, 3 samples, 2 kept of each" in " ".join(box.lines)
+    plain = draw_pipeline(lower_task(check_program(GSM8K), "gsm8k_exgrpo"))
+    assert not any("samples" in line for one in plain.boxes for line in one.lines)
+
+
+def test_the_checked_stage_holds_the_settings() -> None:
+    checked = json.loads(dump_checked(check_program(LISTED)))
+    text = json.dumps(checked)
+    assert '"samples": 3' in text
+    assert '"ask": "together"' in text

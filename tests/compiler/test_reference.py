@@ -134,3 +134,11 @@ def test_a_directory_without_specs_is_refused(tmp_path: Path) -> None:
         build_reference(tmp_path)
     with pytest.raises(UsageError, match="no directory"):
         build_reference(tmp_path / "absent")
+
+
+def test_a_probes_block_tells_how_the_teacher_is_asked(pages: dict[str, str]) -> None:
+    text = re.sub(r"<[^>]+>", " ", pages["tasks/gsm8k.html"])
+    assert "How the teacher is asked" in text
+    assert re.search(
+        r"requests\s+each rule by itself\s+answers to each\s+1\s+kept of each rule\s+all that pass", text
+    )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -23,6 +25,7 @@ from exgrpo_runtime.probing.agreement import ANSWER_FORM
 from exgrpo_runtime.probing.matching import gives_answer
 from tests.runtime.factory import NUMBER, make_graph, read_lines
 from tests.runtime.test_probing import find_gold, make_probing, read_prompt, run, write_probe
+from tests.support.data import find_data
 from tests.support.endpoint import Response, chat, refuse, serve_script
 
 ONE_AT_A_TIME = Limits(concurrency=1)
@@ -304,3 +307,15 @@ def test_a_condition_without_calls_asks_nobody(tmp_path: Path) -> None:
         )
         assert run(context)["probes_kept"] == 6
     assert endpoint.num_hits == 6
+
+
+def test_of_a_real_teachers_answers_the_right_ones_agree_and_its_mistakes_do_not() -> None:
+    """Outputs that LLM-Adapters trained on, with the gold answers of AddSub: the teacher got 25 of 395 wrong."""
+    with find_data("teacher_llmadapters_addsub.jsonl").open(encoding="utf-8") as lines:
+        rows = [json.loads(line) for line in lines]
+    for row in rows:
+        said = float(re.findall(r"The answer is \$?(-?[\d,.]*\d)", row["output"])[-1].replace(",", ""))
+        is_right = abs(said - float(row["answer"])) < 1e-9
+        assert gives_answer(row["output"], [row["answer"]], NUMBER) == is_right, row
+    assert sum(not gives_answer(row["output"], [row["answer"]], NUMBER) for row in rows) == 25
+    assert len(rows) == 395

@@ -15,7 +15,7 @@ pytest.importorskip("httpx")
 from dataclasses import replace
 
 from exgrpo_artifact.errors import DataError
-from exgrpo_artifact.manifest import FieldType, Yield
+from exgrpo_artifact.manifest import FieldType, RecordField, Yield
 from exgrpo_artifact.record import replace as change
 from exgrpo_runtime.context import Context
 from exgrpo_runtime.data.convert import Misfit
@@ -125,6 +125,7 @@ def test_the_schema_says_what_the_parser_takes() -> None:
         "letter": FieldType(kind="choice", options=("A", "B")),
         "tags": FieldType(kind="list", element=TEXT),
         "any": FieldType(kind="any"),
+        "parts": FieldType(kind="record", fields=(RecordField(name="first", type=TEXT),)),
     }
     schema = build_schema([Yield(name=name, type=kind, open=False) for name, kind in kinds.items()])
     assert schema["required"] == list(kinds)
@@ -137,6 +138,12 @@ def test_the_schema_says_what_the_parser_takes() -> None:
         "letter": {"type": "string", "enum": ["A", "B"]},
         "tags": {"type": "array", "items": {"type": "string"}},
         "any": {"type": ["string", "number", "boolean"]},
+        "parts": {
+            "type": "object",
+            "properties": {"first": {"type": "string"}},
+            "required": ["first"],
+            "additionalProperties": False,
+        },
     }
     both = build_schema(YIELDS, ["why", "undo"])
     assert list(both["properties"]) == both["required"] == ["why", "undo"]

@@ -79,7 +79,8 @@ class _Drawing:
         probes = self.task.probes[stage.probes]
         rules = f"{len(probes.rules)} rules: {', '.join(probes.rules)}"
         yields = f"yields {', '.join(('open ' if one.open else '') + one.name for one in probes.yields)}"
-        lines = (f"probes {probes.name}", *wrap_line(rules, _WIDTH), *wrap_line(yields, _WIDTH))
+        asked = _describe_asking(probes)
+        lines = (f"probes {probes.name}", *wrap_line(rules, _WIDTH), *asked, *wrap_line(yields, _WIDTH))
         self.boxes.append(Box(id_, "stage", stage.name, lines, "probe"))
         self.arrows.append(Arrow(self._add_data(probes.dataset), id_, stage.split))
         self.arrows.append(Arrow(self._add_model(probes.teacher, "teacher"), id_, "writes"))
@@ -140,6 +141,14 @@ class _Drawing:
     def _connect(self, source: str, target: str, label: str) -> None:
         if not any(arrow.source == source and arrow.target == target for arrow in self.arrows):
             self.arrows.append(Arrow(source, target, label))
+
+
+def _describe_asking(probes: Probes) -> tuple[str, ...]:
+    """How the teacher is asked, where it is not once by each rule."""
+    parts = ["asked together"] if probes.ask == "together" else []
+    parts += [f"{probes.samples} samples"] if probes.samples > 1 else []
+    parts += [f"{probes.per_rule} kept of each rule"] if probes.per_rule is not None else []
+    return tuple(wrap_line(", ".join(parts), _WIDTH)) if parts else ()
 
 
 def _describe_model(model: Model) -> tuple[str, ...]:

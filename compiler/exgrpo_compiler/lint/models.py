@@ -45,7 +45,8 @@ def _lint_revision(call: ast.Call, subject: str, problems: Problems) -> None:
 
 def _lint_budget(decl: ast.Decl, call: ast.Call, problems: Problems) -> None:
     url = _find_argument(call, "base_url")
-    is_local = isinstance(url, ast.Text) and url.value.startswith(_LOCAL)
+    urls = url.items if isinstance(url, ast.ListExpr) else (url,)
+    is_local = all(isinstance(one, ast.Text) and one.value.startswith(_LOCAL) for one in urls)
     block = decl.value.block if isinstance(decl.value, ast.Configured) else None
     names = {
         statement.path[0].text

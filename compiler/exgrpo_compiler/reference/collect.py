@@ -136,13 +136,15 @@ def _describe_value(checked: CheckedProgram, key: Key, value: Any) -> _Facts:
                 )
                 for field in value.fields
             )
-            return (), (Table("Fields", ("name", "type", "", "from"), fields),), None
+            prose = [("License", value.license)] if value.license else []
+            return tuple(prose), (Table("Fields", ("name", "type", "", "from"), fields),), None
         case CheckedProbes():
             rows = tuple(
                 (one.name, describe_type(one.type), "open" if one.open else "", one.doc)
                 for one in value.yields
             )
-            return (("Prompt", value.prompt.text),), (Table("Yields", ("field", "type", "", ""), rows),), None
+            tables = [Table("Yields", ("field", "type", "", ""), rows), _describe_asking(value)]
+            return (("Prompt", value.prompt.text),), tuple(tables), None
         case CheckedDialogue():
             turns = tuple(
                 (one.name, one.answer.kind if one.answer else "", "for each probe" if one.in_loop else "")
@@ -165,6 +167,13 @@ def _describe_value(checked: CheckedProgram, key: Key, value: Any) -> _Facts:
             stages = tuple((stage.name, str(stage.kind), _quote(stage.span)) for stage in value.stages)
             return (), (Table("Stages", ("name", "kind", ""), stages),), None
     return (), (), None
+
+
+def _describe_asking(probes: CheckedProbes) -> Table:
+    how = "all rules of a row at once" if probes.ask == "together" else "each rule by itself"
+    kept = "all that pass" if probes.per_rule is None else f"the first {probes.per_rule} that pass"
+    rows = (("requests", how), ("answers to each", str(probes.samples)), ("kept of each rule", kept))
+    return Table("How the teacher is asked", ("", ""), rows)
 
 
 def _flatten(plain: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, str]]:

@@ -34,6 +34,8 @@ def _describe_type(type_: FieldType) -> dict[str, Any]:
         return {"type": "string", "enum": list(type_.options)}
     if type_.kind == "list":
         return {"type": "array", "items": _describe_type(type_.element or FieldType(kind="any"))}
+    if type_.kind == "record":
+        return _describe_object({field.name: _describe_type(field.type) for field in type_.fields})
     if type_.kind == "any":
         return {"type": ["string", "number", "boolean"]}
     return {"type": _KINDS[type_.kind]}
