@@ -13,9 +13,10 @@ from exgrpo_dsl.cli.options import read_shard_option, set_option, task_option
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from exgrpo_artifact.manifest import Stage
+    from exgrpo_artifact.manifest import Manifest, Stage
     from exgrpo_runtime.data.disk_rows import RowsBySplit
     from exgrpo_runtime.data.shards import Shard
+    from exgrpo_runtime.options import Engine, RunOptions
     from exgrpo_runtime.results import RunResult, StageResult
 
 
@@ -66,7 +67,7 @@ def run(
     shard: Shard | None,
     store: Path | None,
     allow_partial: bool,
-    engine: str,
+    engine: Engine,
     task: str | None,
     overrides: tuple[str, ...],
 ) -> int:
@@ -83,21 +84,13 @@ def run(
         artifact_dir = prepare_artifact(spec, Path(scratch), task, overrides)
         if artifact_dir is None:
             return 1
-        return _run(artifact_dir, spec, out, resume, limit, until, shard, store, allow_partial, engine)
+        from exgrpo_runtime.options import RunOptions
+
+        options = RunOptions(resume, limit, until, shard, store, allow_partial, engine, str(spec))
+        return _run(artifact_dir, out, options)
 
 
-def _run(
-    artifact_dir: Path,
-    spec: Path,
-    out: Path | None,
-    resume: bool,
-    limit: int | None,
-    until: str | None,
-    shard: Shard | None,
-    store: Path | None,
-    allow_partial: bool,
-    engine: str,
-) -> int:
+def _run(artifact_dir: Path, out: Path | None, options: RunOptions) -> int:
     from rich.console import Console
 
     from exgrpo_artifact.manifest import ProbeStage
@@ -105,8 +98,6 @@ def _run(
     from exgrpo_dsl.cli.interrupt import raise_on_interrupt
     from exgrpo_dsl.plan_text import summarise_plan
     from exgrpo_dsl.planning import STORE
-    from exgrpo_runtime.data.shards import find_misuse
-    from exgrpo_runtime.data.stage import DATA
     from exgrpo_runtime.environment import describe_device
     from exgrpo_runtime.planning.plan import build_plan
     from exgrpo_runtime.progress import TerminalProgress
@@ -115,53 +106,51 @@ def _run(
 
     artifact = read_artifact(artifact_dir)
     manifest = artifact.manifest
-    known = [stage.name for stage in manifest.stages]
-    if until is not None and until not in (DATA, *known):
-        raise click.UsageError(
-            f"task `{manifest.task}` has no stage `{until}`; it has {', '.join([DATA, *known])}."
-        )
-    misuse = find_misuse(manifest, until) if shard is not None else None
-    if misuse is not None:
-        raise click.UsageError(f"--shard {shard}: {misuse}")
-    if engine == "ray":
-        from exgrpo_runtime.probing import ray_engine
-
-        misuse = ray_engine.find_misuse(manifest, until)
-        if misuse is not None:
-            raise click.UsageError(f"--engine ray: {misuse}")
-    if store is not None and not store.parent.is_dir():
-        raise click.UsageError(f"--store: there is no directory {store.parent} to keep replies in.")
-    run_dir = out or _choose_run_dir(manifest.task, resume)
+    _require_fitting(manifest, options)
+    run_dir = out or _choose_run_dir(manifest.task, options.resume)
     console = Console(highlight=False, soft_wrap=True)
     raise_on_interrupt()
-    device = describe_device(asks_torch=uses_torch(artifact, choose_stages(manifest, until)))
+    device = describe_device(asks_torch=uses_torch(artifact, choose_stages(manifest, options.until)))
     console.print(f"[bold]{manifest.task}[/] on {device}, writing {run_dir}")
 
     def foresee(stage: Stage, rows: RowsBySplit) -> None:
         if isinstance(stage, ProbeStage):
-            plan = build_plan(artifact, [stage], rows, store=store or run_dir / STORE)
+            plan = build_plan(artifact, [stage], rows, store=options.store or run_dir / STORE)
             console.print(f"  [bold]plan    [/] {summarise_plan(plan)}")
 
     try:
         result = run_artifact(
             artifact_dir,
             run_dir,
+            options,
             progress=TerminalProgress(),
             announce=lambda stage: _print_stage(console, stage),
             foresee=foresee,
-            resume=resume,
-            limit=limit,
-            until=until,
-            spec=str(spec),
-            shard=shard,
-            store=store,
-            allow_partial=allow_partial,
-            engine=engine,
         )
     except FileExistsError as error:
         raise click.UsageError(str(error)) from error
     _print_result(console, result)
     return result.exit_code
+
+
+def _require_fitting(manifest: Manifest, options: RunOptions) -> None:
+    """Refuses options that do not go with the task, before anything is read or written."""
+    from exgrpo_runtime.data import shards
+    from exgrpo_runtime.data.stage import DATA
+
+    until, store = options.until, options.store
+    known = [DATA, *(stage.name for stage in manifest.stages)]
+    if until is not None and until not in known:
+        raise click.UsageError(f"task `{manifest.task}` has no stage `{until}`; it has {', '.join(known)}.")
+    if options.shard is not None and (misuse := shards.find_misuse(manifest, until)) is not None:
+        raise click.UsageError(f"--shard {options.shard}: {misuse}")
+    if options.engine == "ray":
+        from exgrpo_runtime.probing import ray_engine
+
+        if (misuse := ray_engine.find_misuse(manifest, until)) is not None:
+            raise click.UsageError(f"--engine ray: {misuse}")
+    if store is not None and not store.parent.is_dir():
+        raise click.UsageError(f"--store: there is no directory {store.parent} to keep replies in.")
 
 
 def _choose_run_dir(task: str, resume: bool) -> Path:

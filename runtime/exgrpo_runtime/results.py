@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from exgrpo_artifact.storage import Artifact
-from exgrpo_runtime.data.shards import Shard
 from exgrpo_runtime.environment import describe_environment
+from exgrpo_runtime.options import RunOptions
 from exgrpo_runtime.report import write_report
 from exgrpo_runtime.run_dir import RunDir, read_json, read_lines, write_json, write_lines
 
@@ -38,29 +38,22 @@ class RunResult(NamedTuple):
     """0, or EXIT_PARTIAL."""
 
 
-def describe_run(
-    artifact: Artifact,
-    limit: int | None,
-    spec: str | None,
-    shard: Shard | None,
-    store: Path | None,
-    *,
-    asks_torch: bool,
-) -> dict[str, Any]:
+def describe_run(artifact: Artifact, options: RunOptions, *, asks_torch: bool) -> dict[str, Any]:
     """What run.json holds: the task and its hashes, what was asked for, and on which machine."""
     manifest = artifact.manifest
     return {
         "task": manifest.task,
-        "spec": spec,
+        "spec": options.spec,
         "artifact": manifest.content_hash,
         "hashes": manifest.hashes,
         "overrides": manifest.provenance.overrides,
         "turned_off": manifest.provenance.turned_off,
         "compiler": manifest.provenance.compiler,
         "seed": manifest.seed,
-        "limit": limit,
-        "shard": None if shard is None else str(shard),
-        "store": None if store is None else str(store),
+        "limit": options.limit,
+        "shard": None if options.shard is None else str(options.shard),
+        "store": None if options.store is None else str(options.store),
+        "engine": options.engine,
         **describe_environment(asks_torch=asks_torch),
     }
 

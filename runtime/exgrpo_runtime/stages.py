@@ -12,6 +12,7 @@ from exgrpo_artifact.manifest import EvaluateStage, GrpoStage, Manifest, ProbeSt
 from exgrpo_artifact.storage import Artifact
 from exgrpo_runtime.context import Context
 from exgrpo_runtime.environment import require_http, require_training
+from exgrpo_runtime.options import Engine
 from exgrpo_runtime.similarity import require_similarity
 from exgrpo_runtime.teachers.session import Session
 
@@ -91,7 +92,7 @@ def _list_nodes(artifact: Artifact, stage: Stage) -> Iterator[Node]:
         yield from artifact.rewards[stage.reward].nodes
 
 
-def call_stage(stage: Stage, context: Context, engine: str, stores: Path) -> dict[str, Any]:
+def call_stage(stage: Stage, context: Context, engine: Engine, stores: Path) -> dict[str, Any]:
     """Runs one stage, which writes below the context's `work`; its summary.
 
     Args:

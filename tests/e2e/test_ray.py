@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import pytest
 
 pytest.importorskip("ray", reason="needs the extra `ray`: pip install 'exgrpo[ray]'")
 
-from tests.support.cli import build_environment, call_exgrpo, run_exgrpo
+from tests.support.cli import build_environment, call_exgrpo, run_exgrpo, start_exgrpo
 from tests.support.endpoint import Response, chat, refuse, serve_script
 from tests.support.openai_server import TeacherServer, serve_teacher
 from tests.support.sums import answer_sums, write_sums
@@ -227,6 +228,28 @@ def test_a_stopped_run_leaves_what_its_workers_stored_for_the_next(tmp_path: Pat
         asked = len(server.prompts) - before
     assert result.returncode == 0, result.stdout + result.stderr
     assert asked == 0
+
+
+def test_ctrl_c_keeps_what_the_workers_have_stored(tmp_path: Path) -> None:
+    write_sums(tmp_path, rows=ROWS)
+    command = ("run", "sums.exg", "--stage", "probe", "--out", "out", "--engine", "ray")
+    with serve_teacher(answer_sums, before=lambda _: time.sleep(0.3)) as server:
+        process = start_exgrpo(*command, "--set", "tutor.limits.concurrency=1", cwd=tmp_path, env=server.env)
+        deadline = time.monotonic() + 120
+        while len(server.prompts) < 6 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+        before = len(server.prompts)
+        stored = len(list_keys(tmp_path / "out/replies.sqlite"))
+        again = run_exgrpo(*command, "--resume", cwd=tmp_path, env=server.env)
+        asked = len(server.prompts) - before
+    assert process.returncode == 130, output
+    assert "Traceback" not in output
+    assert stored >= before - 1  # one request was in flight
+    assert not (tmp_path / "out/workers").exists()
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert asked == 24 - stored
 
 
 @pytest.mark.parametrize(

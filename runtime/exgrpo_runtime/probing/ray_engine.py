@@ -81,9 +81,11 @@ def run_probe_stage_on_ray(stage: ProbeStage, context: Context, stores: Path) ->
         TeacherError: Ray failed; what is stored is kept.
     """
     _take_leftovers(context.store, stores)
-    with _connect() as ray:
-        asked = _ask(ray, stage, context, stores)
-    _take_leftovers(context.store, stores)
+    try:
+        with _connect() as ray:
+            asked = _ask(ray, stage, context, stores)
+    finally:  # after Ctrl-C too: what has been stored was paid for
+        _take_leftovers(context.store, stores)
     summary = run_probe_stage(stage, context, given=asked.failures)
     engine = {"name": "ray", **asked._asdict(), "failures": len(asked.failures)}
     return {**summary, "engine": engine}
@@ -94,6 +96,7 @@ def _connect() -> Iterator[Any]:
     """Ray, connected: as it is already, or to RAY_ADDRESS, or to a cluster of this machine alone that ends with the block."""
     # Nothing phones home, and no port is opened for browsers.
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         import ray
         import ray.data
