@@ -9,9 +9,8 @@ from exgrpo_artifact.manifest import EvaluateStage, ProbeStage, Stage
 from exgrpo_artifact.storage import Artifact, read_artifact
 from exgrpo_dsl.errors import UsageError
 from exgrpo_runtime.data.disk_rows import RowsBySplit, RowWriter, open_rows
-from exgrpo_runtime.data.rows import RowReader
+from exgrpo_runtime.data.rows import STAGE, RowReader
 from exgrpo_runtime.data.shards import Shard, take_shard
-from exgrpo_runtime.data.stage import DATA
 from exgrpo_runtime.planning.plan import Plan, build_plan
 from exgrpo_runtime.planning.prices import read_prices
 from exgrpo_runtime.records import Row
@@ -48,7 +47,7 @@ def plan_artifact(
         ExgrpoError: the artifact, the rows, the store, the table or the tokenizer cannot be read.
     """
     artifact = read_artifact(directory)
-    known = [DATA, *(stage.name for stage in artifact.manifest.stages)]
+    known = [STAGE, *(stage.name for stage in artifact.manifest.stages)]
     if until is not None and until not in known:
         raise UsageError(
             f"task `{artifact.manifest.task}` has no stage `{until}`; it has {', '.join(known)}."

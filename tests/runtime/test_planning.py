@@ -17,10 +17,12 @@ from exgrpo_artifact.record import replace
 from exgrpo_artifact.storage import Artifact
 from exgrpo_runtime.planning.bills import make_bill
 from exgrpo_runtime.planning.calls import Calls, count_calls, expect_reply
+from exgrpo_runtime.planning.filter_calls import scale_asked
 from exgrpo_runtime.planning.held import Held, HeldReplies, ModelPast, ReplyLengths
 from exgrpo_runtime.planning.plan import Plan, build_plan
 from exgrpo_runtime.planning.prices import Priced, find_price, read_prices
 from exgrpo_runtime.planning.ranges import NOTHING, Range, add_up, exactly
+from exgrpo_runtime.planning.rehearsal import Asked
 from exgrpo_runtime.probing.questions import build_questions
 from exgrpo_runtime.records import Row
 from exgrpo_runtime.teachers.budget import Budget
@@ -184,6 +186,17 @@ def test_a_plan_makes_no_store_and_changes_none(tmp_path: Path) -> None:
     before = (tmp_path / "replies.sqlite").read_bytes()
     plan_rows(make_artifact(), make_rows(2), store=tmp_path / "replies.sqlite")
     assert (tmp_path / "replies.sqlite").read_bytes() == before
+
+
+def test_of_a_part_that_was_rehearsed_the_whole_is_estimated_and_bounded() -> None:
+    """Half of 200 requests were looked at: 4 of 100 missing are 8 of 200, at most (4 + 2 x 2 + 3) x 2; none missing, at most 3 x 2."""
+    assert scale_asked(Asked(num=100, num_held=96), 1.0, 200) == (exactly(100), 96)
+    planned, held = scale_asked(Asked(num=100, num_held=96), 2.0, 200)
+    assert (planned.minus(held), held) == (Range(4, 8, 22), 192)
+    planned, held = scale_asked(Asked(num=100, num_held=100), 2.0, 200)
+    assert (planned.minus(held), held) == (Range(0, 0, 6), 200)
+    planned, held = scale_asked(Asked(num=1, num_held=0), 2.0, 2)
+    assert planned.minus(held) == Range(1, 2, 2)  # never more than there are
 
 
 def test_what_is_spent_is_what_a_run_counts_as_spent(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ those that are still to be asked for, of which each filter is expected to let a 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -77,24 +78,36 @@ class FilterPlanner:
             step = rehearsal.steps.get(keep.name) if rehearsal is not None else None
             for name, nodes in self._group_nodes(keep).items():
                 model = self.artifact.manifest.models[name]
-                times = add_up(self._count_requests(node, fresh) for node in nodes)
-                planned, asked, held = fresh.count_subjects(keep).times(times), Asked(), 0
-                if step is not None and rehearsal is not None:
-                    asked = step.asked.get(name, asked)
-                    held = round(asked.num_held * rehearsal.scale)
-                    planned = planned.plus(
-                        scale_count(asked.num, rehearsal.scale, stored.count_subjects(keep).times(times))
-                    )
-                else:
-                    planned = planned.plus(stored.count_subjects(keep).times(times))
-                kind = "verdict" if all(_is_judge(node) for node in nodes) else "answer"
-                shown = add_up([self._measure_arguments(keep, nodes[0], model), self.probe])
-                completion = expect_reply(kind, model, asked.lengths)
-                yield count_calls(
-                    self.stage, keep.name, model, planned, prompt=shown, completion=completion, held=held
-                )
+                yield self._plan_keep(keep, model, nodes, (fresh, stored), step, rehearsal)
             fresh = fresh.filter(keep, _measure_share(step))
             stored = _take_step(stored, keep, step, rehearsal)
+
+    def _plan_keep(
+        self,
+        keep: Keep,
+        model: Model,
+        nodes: Sequence[Node],
+        streams: tuple[Stream, Stream],
+        step: Step | None,
+        rehearsal: Rehearsal | None,
+    ) -> Calls:
+        """What one filter asks one model."""
+        fresh, stored = streams
+        times = add_up(self._count_requests(node, fresh) for node in nodes)
+        known, held, asked = stored.count_subjects(keep).times(times), 0, Asked()
+        if step is not None and rehearsal is not None:
+            asked = step.asked.get(model.name, asked)
+            known, held = scale_asked(asked, rehearsal.scale, known.worst or 0)
+        kind = "verdict" if all(_is_judge(node) for node in nodes) else "answer"
+        return count_calls(
+            self.stage,
+            keep.name,
+            model,
+            fresh.count_subjects(keep).times(times).plus(known),
+            prompt=add_up([self._measure_arguments(keep, nodes[0], model), self.probe]),
+            completion=expect_reply(kind, model, asked.lengths),
+            held=held,
+        )
 
     def _group_nodes(self, keep: Keep) -> dict[str, list[Node]]:
         """Model -> its calls in the condition. The student is asked here, which costs nobody anything."""
@@ -138,12 +151,20 @@ class FilterPlanner:
 def scale_asked(asked: Asked, scale: float, most: float) -> tuple[Range, int]:
     """Requests of a rehearsal for all that is stored, and how many of them are held.
 
+    Where a part was rehearsed, the replies that are missing are at most what 19 of 20 such parts would not exceed: with m of them
+    found, m + 2 sqrt(m) + 3 times the scale (the rule of three, Hanley and Lippman-Hand 1983, for none).
+
     Args:
         asked: of the rehearsed part.
         scale: the whole over that part; 1: the part is the whole, and the figures are exact.
-        most: what bounds the whole.
+        most: what bounds the missing ones.
     """
-    return scale_count(asked.num, scale, exactly(most)), round(asked.num_held * scale)
+    held, missing = round(asked.num_held * scale), asked.num - asked.num_held
+    if scale == 1:
+        return exactly(asked.num), held
+    likely_most = (missing + 2 * math.sqrt(missing) + 3) * scale
+    lost = Range(missing, missing * scale, min(likely_most, max(most, missing * scale)))
+    return lost.plus(exactly(held)), held
 
 
 def scale_count(num: int, scale: float, bound: Range) -> Range:

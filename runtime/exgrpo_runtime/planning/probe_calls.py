@@ -139,19 +139,19 @@ def _read_questions(
 ) -> _Questions:
     asked = _Questions()
     step = max(1, -(-len(rows) // SAMPLED_ROWS))
+    sampled = {row.uid for row in rows[::step]}
     block: dict[str, Request] = {}
     last = None
-    for at, row in enumerate(rows):
-        for question in build_questions(artifact, templates, stage, [row]):
-            request = question.request
-            asked.num_asked += 1
-            asked.probes += len(question.rules)
-            asked.rows += row.uid != last
-            last = row.uid
-            if at % step == 0:
-                asked.sampled.append(request.messages)
-                asked.sampled_size += _measure_size(request)
-            block[request.key] = request
+    for question in build_questions(artifact, templates, stage, rows):
+        request = question.request
+        asked.num_asked += 1
+        asked.probes += len(question.rules)
+        asked.rows += question.row.uid != last
+        last = question.row.uid
+        if last in sampled:
+            asked.sampled.append(request.messages)
+            asked.sampled_size += _measure_size(request)
+        block[request.key] = request
         if len(block) >= BLOCK:
             _sum_up(asked, block, held)
             block = {}

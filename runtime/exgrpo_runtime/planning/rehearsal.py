@@ -29,7 +29,7 @@ from exgrpo_runtime.teachers.teacher import Reply, Request
 from exgrpo_runtime.templates import TemplateSet
 
 _MISSING = Reply(None, error="not asked yet", is_unsent=True)
-MOST_ROWS = 500
+MOST_ROWS = 300
 """Rows that are rehearsed, evenly spread; of more, the others are taken to be like them."""
 
 
