@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -29,6 +29,21 @@ class Progress(Protocol):
 
     def track(self, description: str, total: int | None) -> AbstractContextManager[Bar]:
         """A bar for `total` units of work; None where the number is not known."""
+
+
+class SilentProgress:
+    """No output; for tests and for use as a library."""
+
+    @contextmanager
+    def track(self, description: str, total: int | None) -> Iterator[Bar]:
+        """A bar that shows nothing."""
+        del description, total
+        yield _SilentBar()
+
+
+class _SilentBar:
+    def advance(self, amount: int = 1, **figures: object) -> None:
+        """Shows nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,18 +87,3 @@ class TerminalProgress:
         )
         with RichBars(*columns, console=self.console, transient=True) as bars:
             yield _TerminalBar(bars, bars.add_task(description, total=total, figures=""))
-
-
-class SilentProgress:
-    """No output; for tests and for use as a library."""
-
-    @contextmanager
-    def track(self, description: str, total: int | None) -> Iterator[Bar]:
-        """A bar that shows nothing."""
-        del description, total
-        yield _SilentBar()
-
-
-class _SilentBar:
-    def advance(self, amount: int = 1, **figures: object) -> None:
-        """Shows nothing."""

@@ -40,8 +40,7 @@ from exgrpo_artifact.manifest import (
     Yield,
 )
 from exgrpo_artifact.storage import Artifact
-from exgrpo_runtime.context import Context
-from exgrpo_runtime.progress import SilentProgress
+from exgrpo_runtime.context import Context, SilentProgress
 from exgrpo_runtime.records import Probe, Row
 from exgrpo_runtime.teachers.store import ReplyStore
 from exgrpo_runtime.templates import TemplateSet

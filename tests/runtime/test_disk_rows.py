@@ -93,8 +93,8 @@ from exgrpo_artifact.graph import Graph, Node
 from exgrpo_artifact.manifest import DataField, Dataset, EvaluateStage, FieldType, Manifest, Source, Split
 from exgrpo_artifact.record import replace
 from exgrpo_artifact.storage import Artifact
+from exgrpo_runtime.context import SilentProgress
 from exgrpo_runtime.data.stage import run_data_stage
-from exgrpo_runtime.progress import SilentProgress
 from exgrpo_runtime.run_dir import RunDir
 from tests.runtime.factory import make_artifact
 

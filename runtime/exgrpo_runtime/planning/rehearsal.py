@@ -14,14 +14,13 @@ from exgrpo_artifact.evaluate import find_external_nodes
 from exgrpo_artifact.manifest import Keep, Probes, ProbeStage
 from exgrpo_artifact.record import replace
 from exgrpo_artifact.storage import Artifact
-from exgrpo_runtime.context import Context
+from exgrpo_runtime.context import Context, SilentProgress
 from exgrpo_runtime.planning.held import HeldReplies, ReplyLengths
 from exgrpo_runtime.probing.block import Block
 from exgrpo_runtime.probing.filters import Conditions
 from exgrpo_runtime.probing.funnel import Funnel
 from exgrpo_runtime.probing.questions import Question, build_questions
 from exgrpo_runtime.probing.reading import read_answers
-from exgrpo_runtime.progress import SilentProgress
 from exgrpo_runtime.records import Row
 from exgrpo_runtime.teachers.asking import Asker
 from exgrpo_runtime.teachers.store import ReplyStore

@@ -14,10 +14,9 @@ from typing import Any, NamedTuple
 from exgrpo_artifact.errors import DataError, ExgrpoError
 from exgrpo_artifact.manifest import ProbeStage
 from exgrpo_artifact.storage import Artifact
-from exgrpo_runtime.context import Context
+from exgrpo_runtime.context import Context, SilentProgress
 from exgrpo_runtime.data.disk_rows import RowWriter, open_rows
 from exgrpo_runtime.probing.stage import run_probe_stage
-from exgrpo_runtime.progress import SilentProgress
 from exgrpo_runtime.records import Row
 from exgrpo_runtime.teachers.store_files import merge_stores
 from exgrpo_runtime.teachers.store_parts import TracedStore, write_part
