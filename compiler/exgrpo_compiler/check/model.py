@@ -49,8 +49,11 @@ def check_model(context: Context, decl: Decl) -> CheckedModel | None:
     before = len(context.problems)
     arguments, options = _read_arguments(context, kind, head)
     settings = _read_settings(context, kind, block, decl)
-    is_whole = all(
-        name in settings for name in MODEL_SETTINGS[kind]
+    is_whole = all(name in settings for name in MODEL_SETTINGS[kind]) and all(
+        name in settings[group]
+        for group, table in BLOCKS_OF_MODEL[kind].items()
+        if group in settings
+        for name in table
     )  # a damaged block may lack what it needs
     if len(context.problems) > before or not is_whole:
         return None

@@ -145,8 +145,13 @@ def check_reward(context: Context, key: Key, decl: Decl) -> CheckedReward | None
     trees = {term: terms.check(term) for term in assigns}
     checked = {term: tree for term, tree in trees.items() if tree is not None}
     _verify_total(context, assigns, checked)
-    if len(context.problems) > before or range_ is None or "total" not in checked:
-        return None
+    if (
+        len(context.problems) > before
+        or range_ is None
+        or len(checked) < len(assigns)
+        or "total" not in checked
+    ):
+        return None  # a term may be broken without a report: by what it reads, which was reported there
     order = [*(term for term in assigns if term != "total"), "total"]
     ordered = {term: _turn_off(context, key, term, checked[term]) for term in order}
     return CheckedReward(rollout.key, dialogue.dataset, range_, ordered, on_failure, notes)

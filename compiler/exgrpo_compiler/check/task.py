@@ -99,8 +99,9 @@ def _verify_probes_made(context: Context, stages: list[CheckedStage], is_complet
             continue
         for key in _get_dialogues(stage.settings):
             dialogue = context.known.get(key)
-            if isinstance(dialogue, CheckedDialogue) and dialogue.variable and dialogue.probes not in made:
-                assert dialogue.probes is not None
+            if not isinstance(dialogue, CheckedDialogue) or dialogue.probes is None:
+                continue  # one with a loop and without probes is broken, which was reported
+            if dialogue.variable and dialogue.probes not in made:
                 made.add(dialogue.probes)
                 context.problems.error(
                     "missing-probes",

@@ -193,6 +193,8 @@ def _build_commas(braces: Braces) -> tuple[Edit, ...]:
 
 def build_statements_fix(record: Record) -> Fix | None:
     """A record's entries as the statements of a block: `=` for `:`, and `;` or a line break for `,`."""
+    if not record.entries:
+        return None
     source = record.span.source
     edits: list[Edit] = []
     ends = [*(entry.span.start for entry in record.entries[1:]), record.span.end - 1]
