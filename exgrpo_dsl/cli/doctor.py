@@ -14,6 +14,7 @@ def doctor() -> int:
         BASE,
         COHERENCE,
         MATH,
+        RAY,
         TRAIN,
         can_train,
         describe_device,
@@ -26,6 +27,7 @@ def doctor() -> int:
         ("train", TRAIN, "pip install 'exgrpo[train]'"),
         ("math", MATH, "pip install 'exgrpo[math]'"),
         ("coherence", COHERENCE, "pip install 'exgrpo[coherence]'"),
+        ("ray", RAY, "pip install 'exgrpo[ray]'"),
     ):
         versions = {name: find_version(name) for name in names}
         missing = [name for name, version in versions.items() if version is None]

@@ -15,6 +15,7 @@ BASE = ("exgrpo", "lark", "jinja2", "pydantic", "click", "rich")
 TRAIN = ("torch", "transformers", "trl", "peft", "datasets", "accelerate", "httpx")
 MATH = ("math-verify",)
 COHERENCE = ("sentence-transformers",)
+RAY = ("ray",)
 
 
 def find_version(distribution: str) -> str | None:

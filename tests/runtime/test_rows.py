@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from exgrpo_artifact.errors import DataError, SourceError
+from exgrpo_artifact.errors import DataError, MissingDependencyError, SourceError
 from exgrpo_artifact.graph import Graph, Node
 from exgrpo_artifact.manifest import DataField, Dataset, FieldType, Manifest, Source, Split
 from exgrpo_artifact.record import replace
@@ -225,6 +225,21 @@ def test_a_hub_that_cannot_be_reached_says_what_to_do_instead(monkeypatch: pytes
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(SourceError, match=r"`nobody/no-such-rows`.*--set 'sums.source=jsonl"):
         load(Source(kind="hf", location="nobody/no-such-rows"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "module", "extra"),
+    [("parquet", "pyarrow", "probe"), ("arrow", "pyarrow", "probe"), ("hf", "datasets", "train")],
+)
+def test_a_library_that_is_missing_is_told_with_the_command_that_installs_it(
+    monkeypatch: pytest.MonkeyPatch, kind: str, module: str, extra: str
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    source = Source(kind=kind, location="rows")  # type: ignore[arg-type]
+    with pytest.raises(
+        MissingDependencyError, match=rf"needs the extra `{extra}`: pip install 'exgrpo\[{extra}\]'"
+    ):
+        load(source, {"train": Split(fraction=1.0)})
 
 
 def test_an_unknown_part_is_told_with_those_there_are(tmp_path: Path) -> None:

@@ -62,10 +62,10 @@ def count_file(what: str, kind: str, path: Path) -> int:
     return sum(1 for _ in read_file(what, kind, path))
 
 
-def build_missing(what: str, things: str) -> MissingDependencyError:
+def build_missing(what: str, things: str, extra: str) -> MissingDependencyError:
     """The error for a source whose library is not installed."""
     return MissingDependencyError(
-        f"{what}: reading {things} needs the extra `train`: pip install 'exgrpo[train]'"
+        f"{what}: reading {things} needs the extra `{extra}`: pip install 'exgrpo[{extra}]'"
     )
 
 
@@ -141,7 +141,7 @@ def _arrow_boundary(what: str, path: Path, kind: str) -> Iterator[None]:
     try:
         from pyarrow import ArrowException
     except ImportError as error:
-        raise build_missing(what, f"{kind} files") from error
+        raise build_missing(what, f"{kind} files", "probe") from error
     try:
         yield
     except ArrowException as error:

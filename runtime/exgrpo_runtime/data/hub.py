@@ -105,7 +105,7 @@ class HubSource:
         try:
             import datasets
         except ImportError as error:
-            raise build_missing(self._what, "datasets of the Hugging Face hub") from error
+            raise build_missing(self._what, "datasets of the Hugging Face hub", "train") from error
         datasets.disable_progress_bars()
         return datasets
 

@@ -43,7 +43,7 @@ class PartReader:
         Raises:
             SourceError: no such part, or it cannot be read.
             DataError: something in it is no row.
-            MissingDependencyError: parquet, arrow or the hub without the extra `train`.
+            MissingDependencyError: parquet or arrow without pyarrow, the hub without `datasets`.
         """
         if self._hub is not None:
             return self._hub.read_part(part)
