@@ -97,13 +97,13 @@ def kill_often(directory: Path, *, kills: int, num_rows: int, latency_s: float) 
 
 
 def test_two_kills_lose_at_most_what_is_in_flight(tmp_path: Path) -> None:
-    kill_often(tmp_path, kills=2, num_rows=1500, latency_s=0.1)
+    kill_often(tmp_path, kills=2, num_rows=1_500, latency_s=0.1)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_fifty_kills_lose_at_most_what_is_in_flight(tmp_path: Path) -> None:
-    kill_often(tmp_path, kills=50, num_rows=9000, latency_s=0.1)
+    kill_often(tmp_path, kills=50, num_rows=11_000, latency_s=0.1)
 
 
 def test_two_processes_with_one_store_ask_for_nothing_twice(tmp_path: Path) -> None:
