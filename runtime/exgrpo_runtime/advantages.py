@@ -49,7 +49,10 @@ def compute_advantages(
     same two over all groups of the step: sample deviation of all totals (TRL's), or sqrt(sum c^2 / (sum n -
     sum S)). "none": c.
 
-    Equal totals in a group, or in a scenario under baseline "scenario", give exactly 0.
+    Equal totals in a group, or in a scenario under baseline "scenario", give exactly 0, also where epsilon is 0.
+
+    With d the divisor's deviation and a the advantage for epsilon = 0, the advantage is a * d / (d + epsilon): it
+    differs from a by |a| * epsilon / (d + epsilon).
 
     >>> compute_advantages([[1.0, 0.0, None]], [["full", "full", "full"]], "group", "none")
     [[0.5, -0.5, 0.0]]
@@ -62,7 +65,8 @@ def compute_advantages(
     else:
         divisors_P = [_measure_batch(totals_PG, centred_P, baseline) + epsilon] * len(centred_P)
     return [
-        [0.0 if value is None else value / divisor for value in group.values_G]
+        # A value of 0 stays 0: the deviation, and with epsilon 0 the divisor, may be 0 with it.
+        [value / divisor if value else 0.0 for value in group.values_G]
         for group, divisor in zip(centred_P, divisors_P, strict=True)
     ]
 

@@ -172,7 +172,7 @@ class _StageRun:
         sampled = time.monotonic()
         groups = score_groups(self._context, self._stage, self._questions, members)
         advantages = weigh_groups(self._stage, groups, [group.scores for group in groups])
-        changes = find_changes(self._reward, self._stage, groups, advantages)
+        changes = find_changes(self._reward, self._stage, groups)
         self._step = describe_step(groups, advantages, changes, self._reward.result)
         self._tokens = sum(_count_new_tokens(group) for group in groups)
         self._rollouts.write(step + 1, groups[0], advantages[0])

@@ -14,7 +14,7 @@ from exgrpo_artifact.graph import RewardGraph
 from exgrpo_artifact.manifest import GrpoStage
 from exgrpo_artifact.record import replace
 from exgrpo_artifact.values import Value
-from exgrpo_runtime.advantages import compute_advantages
+from exgrpo_runtime.advantages import EPSILON, compute_advantages
 from exgrpo_runtime.context import Context
 from exgrpo_runtime.judging import answer_judgements
 from exgrpo_runtime.rollout_plans import Question, VoidRollout
@@ -23,6 +23,12 @@ from exgrpo_runtime.training_batch import TrainingBatch
 
 CHANGE = 1e-6
 """Advantages that differ by less are the same."""
+NEARLY_ZERO = 1e-9
+"""Takes the place of TRL's 1e-4 beside the deviation where two scorings are compared.
+
+A bonus that the deviation cancels would else seem to change advantages by up to 1e-4 / deviation. Not 0, since
+totals that are equal but for rounding would then be divided by their rounding.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,29 +106,35 @@ def _ask_judges(
 
 
 def weigh_groups(
-    stage: GrpoStage, groups_P: Sequence[ScoredGroup], scores_P: Sequence[Scores]
+    stage: GrpoStage,
+    groups_P: Sequence[ScoredGroup],
+    scores_P: Sequence[Scores],
+    epsilon: float = EPSILON,
 ) -> list[list[float]]:
     """Advantages, shape `(P, G)`, of the trained members under these scores."""
     totals_PG = [group.spread_totals(scores) for group, scores in zip(groups_P, scores_P, strict=True)]
     scenarios_PG = [[member.scenario for member in group.trained] for group in groups_P]
-    return compute_advantages(totals_PG, scenarios_PG, stage.baseline, stage.scale)
+    return compute_advantages(totals_PG, scenarios_PG, stage.baseline, stage.scale, epsilon)
 
 
 def find_changes(
-    reward: RewardGraph,
-    stage: GrpoStage,
-    groups_P: Sequence[ScoredGroup],
-    advantages_PG: Sequence[Sequence[float]],
+    reward: RewardGraph, stage: GrpoStage, groups_P: Sequence[ScoredGroup]
 ) -> dict[str, list[bool]]:
-    """For each term but the total: in which groups an advantage differs when the term is taken as 0."""
+    """For each term but the total: in which groups an advantage differs when the term is taken as 0.
+
+    Both scorings are weighed with epsilon `NEARLY_ZERO`.
+    """
     changes: dict[str, list[bool]] = {}
+    before_PG = weigh_groups(stage, groups_P, [group.scores for group in groups_P], NEARLY_ZERO)
     for term in reward.terms:
         if term == reward.result:
             continue
         without_P = [_score_without(reward, group, term) for group in groups_P]
         changes[term] = [
             any(abs(a - b) > CHANGE for a, b in zip(before_G, after_G, strict=True))
-            for before_G, after_G in zip(advantages_PG, weigh_groups(stage, groups_P, without_P), strict=True)
+            for before_G, after_G in zip(
+                before_PG, weigh_groups(stage, groups_P, without_P, NEARLY_ZERO), strict=True
+            )
         ]
     return changes
 

@@ -80,8 +80,7 @@ def test_a_term_changes_an_advantage_only_where_it_moves_one():
     for group in (mixed, alone):
         group.question.row.fields["gold"] = 5
     groups = [mixed, alone]
-    advantages = weigh_groups(stage, groups, [group.scores for group in groups])
-    changes = find_changes(reward, stage, groups, advantages)
+    changes = find_changes(reward, stage, groups)
     assert changes["bonus"] == [True, False]
     assert changes["length"] == [True, True]
     assert changes["unpaid"] == [False, False]
@@ -92,8 +91,7 @@ def test_a_bonus_that_all_get_alike_fires_and_changes_nothing():
     stage = make_grpo(scale="group", baseline="scenario")
     group = make_lengths([("full", 40), ("full", 20), ("partial", 10), ("partial", 20)])
     group.question.row.fields["gold"] = 5
-    advantages = weigh_groups(stage, [group], [group.scores])
-    changes = find_changes(make_reward(), stage, [group], advantages)
+    changes = find_changes(make_reward(), stage, [group])
     assert any(group.scores.terms["bonus"])
     assert changes["bonus"] == [False]
 
