@@ -253,28 +253,13 @@ def state_answer(answer: AnswerSpec, value: Any) -> str:
 
 
 def _find_literal_form(answer: AnswerSpec) -> tuple[str, ...]:
-    r"""The form of a regex of literals, blanks, gaps and groups, as `Final: (\d+)!`: the answer stands in every gap and group."""
-    form, at, pattern = "", 0, answer.pattern or ""
-    while at < len(pattern):
-        piece = _PIECE.match(pattern, at)
-        if piece is None:
-            return ()
-        at = piece.end()
-        if piece["hole"]:
-            form += "{0}"
-        elif piece["blank"]:
-            form += " "
-        elif not piece["mark"]:
-            form += piece[0].removeprefix("\\").replace("{", "{{").replace("}", "}}")
-    return (form,) if form else ()
+    r"""The forms of a regex, as `Final: {0}!` for `Final: (\d+)!`: the answer stands in its group, and in gaps that take anything."""
+    if answer.pattern is None:
+        return ()
+    from exgrpo_compiler.prove.regex_forms import write_forms  # here: few specs hold a pattern
 
+    return write_forms(answer.pattern)
 
-_PIECE = re.compile(
-    r"(?P<mark>\(\?[ims]+\)|[\^$]|\\b)"
-    r"|(?P<hole>\((?!\?)(?:[^()\\]|\\.)*\)|(?:\.|\[\\s\\S\])[*+]\??)"
-    r"|(?P<blank>\\s(?:[*+?]\??)?)"
-    r"|(?:\\[^\w\s]|[^\\\[\](){}|.*+?^$])(?![*+?{])"
-)
 
 _FORMS: Mapping[str, Sequence[str]] = {
     "number.last": ("The answer is {}.",),
