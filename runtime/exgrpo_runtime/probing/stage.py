@@ -1,7 +1,8 @@
 """The probe stage: Explanatory Inversion (arXiv 2603.19266, section 3), as many probes for each row and rule as the spec asks for.
 
 Rows and rules in, `probes.jsonl` and `rejections.jsonl` out, in the order rows x rules x samples whatever order replies arrive in.
-Rows go through it block by block, so memory is bounded by a block; the result does not depend on how large one is.
+Rows go through it block by block, so memory is bounded by a block. The result does not depend on how large one is, but for a student
+asked by `solved`, whose rounding depends on what else is in its batch.
 """
 
 from __future__ import annotations
