@@ -350,7 +350,7 @@ def _describe_step() -> Schema:
 
 
 def _describe_rollout() -> Schema:
-    message = _object({"role": _enum("system", "user", "assistant"), "content": _TEXT})
+    message = _object({"role": _enum("system", "user", "assistant"), "content": _TEXT}, is_open=True)
     return _object(
         {
             "step": _COUNT,
@@ -363,6 +363,16 @@ def _describe_rollout() -> Schema:
         },
         is_open=True,
     )
+
+
+def _describe_shown_rollout() -> Schema:
+    schema = _describe_rollout()
+    added = {"stage": _TEXT, "verdict": _enum("right", "wrong", "unscored", "dropped")}
+    return {
+        **schema,
+        "properties": {**added, **schema["properties"]},
+        "required": [*added, *schema["required"]],
+    }
 
 
 def _describe_completion() -> Schema:
@@ -386,6 +396,7 @@ SCHEMAS: Final[Mapping[str, Entry]] = {
     "stress": Entry("`stress --format json`.", _describe_stress),
     "plan": Entry("`plan --format json`; null is unknown.", _describe_plan),
     "store": Entry("`store info --format json`.", _describe_store),
+    "rollouts": Entry("A line of `rollouts --format json`.", _describe_shown_rollout),
     "run": Entry("run.json of a run directory.", _describe_run),
     "result": Entry("result.json of a run directory.", _describe_result),
     "metrics": Entry("A line of metrics.jsonl of a run directory.", _describe_metrics),

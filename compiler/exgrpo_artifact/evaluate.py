@@ -15,7 +15,7 @@ from exgrpo_artifact.errors import ArtifactError, InternalError
 from exgrpo_artifact.graph import Graph, Node, RewardGraph
 from exgrpo_artifact.judgements import Judgement, collect_judgements
 from exgrpo_artifact.operations import apply_operation, is_external
-from exgrpo_artifact.rewards import Rollout, Scores, evaluate_reward
+from exgrpo_artifact.rewards import Rollout, Scores, evaluate_reward, list_turn_values
 from exgrpo_artifact.values import Failed, Value, clean_value, find_gap, read_path
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ __all__ = [
     "evaluate_graph",
     "evaluate_reward",
     "find_external_nodes",
+    "list_turn_values",
 ]
 
 

@@ -113,9 +113,11 @@ class RewardTable:
         """The term as one value of the rollout: a turn's is the mean over its turns."""
         if self.places[term].level != "turn":
             return self.read(term, rollout, None)
-        return aggregate_values(
-            "mean", [self.read(term, rollout, turn) for turn in range(self._num_turns[rollout])]
-        )
+        return aggregate_values("mean", self.list_turns(term, rollout))
+
+    def list_turns(self, term: str, rollout: int) -> list[Value]:
+        """The values of a turn's term in each turn of the rollout."""
+        return [self.read(term, rollout, turn) for turn in range(self._num_turns[rollout])]
 
     def find_failure(self, rollout: int, stratum: int) -> str | None:
         """Why the rollout fails at this stratum: one of its terms does, or what it adds to a group's aggregate."""

@@ -15,7 +15,7 @@ from exgrpo_artifact.record import Record
 from exgrpo_artifact.reward_table import RewardTable, Rollout
 from exgrpo_artifact.values import NOT_APPLICABLE, Failed, Value
 
-__all__ = ["Rollout", "Scores", "evaluate_reward"]
+__all__ = ["Rollout", "Scores", "evaluate_reward", "list_turn_values"]
 
 
 class Scores(Record):
@@ -72,6 +72,38 @@ def evaluate_reward(
             failures = {place: failures.get(place, whole) for place in range(len(rollouts))}
         for place, reason in failures.items():
             dropped[place] = dropped[place] or reason
+
+
+def list_turn_values(
+    reward: RewardGraph,
+    item: Mapping[str, Any],
+    rollouts: Sequence[Rollout],
+    scores: Scores,
+    judgements: Mapping[str, Value] | None = None,
+) -> dict[str, tuple[tuple[float | None, ...], ...]]:
+    """Of each term that is said of a turn inside `for`: its values, rollout by rollout and turn by turn.
+
+    Args:
+        reward: the graph.
+        item: fields of the row.
+        rollouts: what was scored.
+        scores: what `evaluate_reward` made of them.
+        judgements: as they were then.
+
+    Returns:
+        Term -> for each rollout a value per turn; empty for a rollout that was dropped, None where a turn has no number.
+    """
+    substitute = reward.on_failure.value if reward.on_failure.action == "value" else None
+    is_active = [reason is None for reason in scores.dropped]
+    table = RewardTable(reward, item, rollouts, judgements or {}, is_active=is_active, substitute=substitute)
+    return {
+        term: tuple(
+            tuple(_to_number(value) for value in table.list_turns(term, place)) if is_active[place] else ()
+            for place in range(table.num_rollouts)
+        )
+        for term in reward.terms
+        if table.places[term].level == "turn"
+    }
 
 
 def _find_failures(table: RewardTable) -> dict[int, str]:

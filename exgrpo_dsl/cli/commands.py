@@ -24,6 +24,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "plan": "exgrpo_dsl.cli.plan:plan",
     "run": "exgrpo_dsl.cli.run:run",
     "store": "exgrpo_dsl.cli.store:store",
+    "rollouts": "exgrpo_dsl.cli.rollouts:rollouts",
     "report": "exgrpo_dsl.cli.report:report",
     "push": "exgrpo_dsl.cli.push:push",
     "explain": "exgrpo_dsl.cli.explain:explain",

@@ -60,7 +60,7 @@ def run_grpo_stage(stage: GrpoStage, context: Context) -> dict[str, Any]:
     student = _load_saved_student(context)
     attach_lora(student)
     log = MetricsLog(context.work / "metrics.jsonl")
-    rollouts = RolloutsLog(context.work / "rollouts.jsonl", stage, _name_total(stage, context))
+    rollouts = RolloutsLog(context.work / "rollouts.jsonl", stage, context.artifact.rewards[stage.reward])
     work = context.work / "trainer"
     try:
         with hush_deprecations(), context.progress.track(stage.name, stage.steps) as bar:
@@ -84,10 +84,6 @@ def run_grpo_stage(stage: GrpoStage, context: Context) -> dict[str, Any]:
 
 
 # --- before the first step --------------------------------------------------------------------------------
-
-
-def _name_total(stage: GrpoStage, context: Context) -> str:
-    return context.artifact.rewards[stage.reward].result
 
 
 def _get_start_dir(context: Context) -> Path:
@@ -175,7 +171,7 @@ class _StageRun:
         changes = find_changes(self._reward, self._stage, groups)
         self._step = describe_step(groups, advantages, changes, self._reward.result)
         self._tokens = sum(_count_new_tokens(group) for group in groups)
-        self._rollouts.write(step + 1, groups[0], advantages[0])
+        self._rollouts.write_step(step + 1, groups, advantages)
         self._seconds = {"sampling": sampled - began, "scoring": time.monotonic() - sampled}
         return build_batch(groups, advantages, self._student.chat.eos_id)
 

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from exgrpo_artifact.evaluate import list_turn_values
+from exgrpo_artifact.graph import RewardGraph
 from exgrpo_artifact.manifest import GrpoStage
 from exgrpo_runtime.advantages import has_signal
 from exgrpo_runtime.rollout_plans import TOO_LONG, VoidRollout
@@ -23,6 +25,8 @@ from exgrpo_runtime.trl_adapter import StepFigures
 
 MAX_GROUPS_KEPT = 200
 """Groups written to rollouts.jsonl over a stage, evenly spread."""
+MAX_FAILED_GROUPS_KEPT = 100
+"""Further groups written there, the first in which a rollout failed."""
 
 
 def describe_step(
@@ -124,40 +128,55 @@ def compute_mean(values: Iterable[float | None]) -> float | None:
 
 
 class RolloutsLog:
-    """rollouts.jsonl: the first group of a step, one rollout a line, for people to read."""
+    """rollouts.jsonl, one rollout a line, for people to read: the first group of a step, and groups in which a rollout failed."""
 
-    def __init__(self, path: Path, stage: GrpoStage, result: str) -> None:
+    def __init__(self, path: Path, stage: GrpoStage, reward: RewardGraph) -> None:
         self._stream = path.open("w", encoding="utf-8")
         self._stride = math.ceil(stage.steps / MAX_GROUPS_KEPT)
-        self._result = result
+        self._reward = reward
+        self._failed_left = MAX_FAILED_GROUPS_KEPT
 
-    def write(self, step: int, group: ScoredGroup, advantages_G: Sequence[float]) -> None:
-        """Appends the group's rollouts where the step (from 1) is one of those kept."""
-        if (step - 1) % self._stride:
-            return
+    def write_step(
+        self, step: int, groups_P: Sequence[ScoredGroup], advantages_PG: Sequence[Sequence[float]]
+    ) -> None:
+        """Appends what is kept of a step (from 1): both kinds of groups are bounded over the stage."""
+        for place, (group, advantages_G) in enumerate(zip(groups_P, advantages_PG, strict=True)):
+            if place == 0 and (step - 1) % self._stride == 0:
+                self._write_group(step, group, advantages_G)
+            elif self._failed_left and any(group.scores.dropped):
+                self._failed_left -= 1
+                self._write_group(step, group, advantages_G)
+        self._stream.flush()
+
+    def _write_group(self, step: int, group: ScoredGroup, advantages_G: Sequence[float]) -> None:
+        turn_terms = list_turn_values(
+            self._reward, group.question.row.fields, group.records, group.scores, group.judgements
+        )
         advantages = iter(advantages_G)
         place = 0
         for member in group.members:
             advantage = next(advantages) if member.is_trained else None
             if isinstance(member, VoidRollout):
                 continue
-            terms = {
-                name: values[place] for name, values in group.scores.terms.items() if name != self._result
-            }
             line = {
                 "step": step,
                 "row": group.question.row.uid,
                 "scenario": member.scenario,
                 "trained": member.is_trained,
                 "dialogue": list_messages(member),
-                "terms": terms,
+                "terms": {
+                    name: values[place]
+                    for name, values in group.scores.terms.items()
+                    if name != self._reward.result
+                },
+                "turn_terms": {name: list(values[place]) for name, values in turn_terms.items()},
                 "total": group.scores.totals[place],
                 "advantage": advantage,
+                "truncated_turns": member.num_truncated,
                 "dropped": group.scores.dropped[place],
             }
             self._stream.write(json.dumps(clean_figures(line), ensure_ascii=False, allow_nan=False) + "\n")
             place += 1
-        self._stream.flush()
 
     def close(self) -> None:
         """Closes the file."""

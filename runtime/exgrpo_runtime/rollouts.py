@@ -6,6 +6,7 @@ trains what follows it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -178,10 +179,21 @@ def build_record(dialogue: Dialogue, rollout: SampledRollout) -> Rollout:
     )
 
 
-def list_messages(rollout: SampledRollout) -> list[dict[str, str]]:
-    """The dialogue to read: role and content of every message."""
+def list_messages(rollout: SampledRollout) -> list[dict[str, str | int]]:
+    """The dialogue to read: role and content of every message.
+
+    An assistant's has the name of its `turn`, and inside `for` the place of its `probe`, from 0.
+    """
     plan = rollout.planned.plan
-    messages = [] if plan.system is None else [{"role": "system", "content": plan.system}]
+    messages: list[dict[str, str | int]] = []
+    if plan.system is not None:
+        messages.append({"role": "system", "content": plan.system})
+    seen: Counter[str] = Counter()
     for turn, text in zip(plan.turns, rollout.texts, strict=True):
-        messages += [{"role": "user", "content": turn.user}, {"role": "assistant", "content": text}]
+        where = {"probe": seen[turn.name]} if turn.in_loop else {}
+        seen[turn.name] += 1
+        messages += [
+            {"role": "user", "content": turn.user},
+            {"role": "assistant", "turn": turn.name, **where, "content": text},
+        ]
     return messages

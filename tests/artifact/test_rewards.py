@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exgrpo_artifact.errors import ArtifactError
-from exgrpo_artifact.evaluate import Rollout, collect_judgements, evaluate_reward
+from exgrpo_artifact.evaluate import Rollout, collect_judgements, evaluate_reward, list_turn_values
 from exgrpo_artifact.graph import Node, OnFailure, RewardGraph
 from exgrpo_artifact.record import replace
 from exgrpo_artifact.values import Failed, Value
-from tests.artifact.graphs import DROP_GROUP, Builder, build_exgrpo, make_group, make_rollout
+from tests.artifact.graphs import DROP_GROUP, NUMBER, Builder, build_exgrpo, make_group, make_rollout
 
 ITEM = {"gold": 4}
 
@@ -371,3 +371,32 @@ def test_a_node_before_its_argument_is_a_damaged_artifact() -> None:
     graph = build_exgrpo()
     with pytest.raises(ArtifactError, match="stands before its argument"):
         evaluate_reward(replace(graph, nodes=graph.nodes[::-1]), ITEM, make_group("1", "1"))
+
+
+# --- turn by turn -----------------------------------------------------------------------------------------
+
+
+def _build_turn_reward() -> RewardGraph:
+    """`step = matches(d.explain, item.gold)` of each turn, and its mean as the total."""
+    b = Builder()
+    gold = b.add("item", field="gold")
+    b.call("matches", b.turn("explain", "turn"), gold, id="step", answer=NUMBER)
+    b.mean("step", id="total")
+    return b.reward("step")
+
+
+def test_a_term_of_a_turn_is_listed_turn_by_turn_and_averaged_in_the_scores() -> None:
+    reward = _build_turn_reward()
+    rollouts = [
+        make_rollout("full", "4", explain=("It is 4.", "It is 5.", "4")),
+        make_rollout("partial", "4", explain=("nothing to read",)),
+        make_rollout("plain", "4", explain=()),
+    ]
+    scores = evaluate_reward(reward, ITEM, rollouts)
+    assert scores.terms["step"] == (pytest.approx(2 / 3), 0, None)
+    assert list_turn_values(reward, ITEM, rollouts, scores) == {"step": ((1, 0, 1), (0,), ())}
+
+
+def test_a_reward_without_terms_of_turns_lists_none() -> None:
+    group = make_group("11", "10")
+    assert list_turn_values(build_exgrpo(), ITEM, group, evaluate_reward(build_exgrpo(), ITEM, group)) == {}

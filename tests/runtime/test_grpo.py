@@ -10,6 +10,7 @@ pytest.importorskip("trl")
 
 from exgrpo_artifact.errors import DataError, ModelError
 from exgrpo_artifact.manifest import Lora, Optimizer
+from exgrpo_artifact.record import replace
 from exgrpo_runtime import scoring
 from exgrpo_runtime.grpo import run_grpo_stage
 from exgrpo_runtime.sft import run_sft_stage
@@ -191,7 +192,7 @@ def test_rollouts_that_failed_are_dropped_and_never_scored_0(tmp_path, monkeypat
     summary, lines, context = run(tmp_path, make_grpo(steps=1))
     assert summary["dropped"] == {"the judge timed out": 2}
     assert lines[0]["scenarios"]["full"]["n"] == 2
-    first, *others = read_lines(context.work / "rollouts.jsonl")
+    first, *others = read_lines(context.work / "rollouts.jsonl")[:4]
     assert first["total"] is None
     assert first["advantage"] == 0
     assert first["dropped"] == "the judge timed out"
@@ -208,7 +209,11 @@ def test_rollouts_to_read_hold_dialogue_terms_and_advantage(tmp_path):
     assert len(lines) == 10
     for line in lines:
         assert line["dialogue"][0] == {"role": "system", "content": "Add."}
-        assert line["dialogue"][-1]["role"] == "assistant"
+        assert (line["dialogue"][-1]["role"], line["dialogue"][-1]["turn"]) == ("assistant", "final")
+        asked = [message["probe"] for message in line["dialogue"] if "probe" in message]
+        assert asked == list(range({"full": 2, "partial": 1, "plain": 0}[line["scenario"]]))
+        assert line["turn_terms"] == {}
+        assert 0 <= line["truncated_turns"] <= len(asked) + 1
         paid = line["terms"]["bonus"] if line["scenario"] == "full" else 0
         total = line["terms"]["outcome"] + line["terms"]["length"] + paid
         assert line["total"] == pytest.approx(total, abs=1e-5)
@@ -219,3 +224,24 @@ def test_rollouts_to_read_are_spread_over_long_stages(tmp_path, monkeypatch):
     monkeypatch.setattr("exgrpo_runtime.grpo_metrics.MAX_GROUPS_KEPT", 2)
     _, _, context = run(tmp_path, make_grpo(steps=4, items=1, group={"full": 2}))
     assert {line["step"] for line in read_lines(context.work / "rollouts.jsonl")} == {1, 3}
+
+
+def test_groups_in_which_a_rollout_failed_are_kept_too_up_to_a_bound(tmp_path, monkeypatch):
+    original = scoring.evaluate_reward
+
+    def fail_first(reward, item, rollouts, judgements=None, neutralise=frozenset()):
+        scores = original(reward, item, rollouts, judgements, neutralise)
+        return replace(
+            scores,
+            totals=(None, *scores.totals[1:]),
+            dropped=("term `outcome` failed: nobody answered", *scores.dropped[1:]),
+        )
+
+    monkeypatch.setattr(scoring, "evaluate_reward", fail_first)
+    monkeypatch.setattr("exgrpo_runtime.grpo_metrics.MAX_GROUPS_KEPT", 1)
+    monkeypatch.setattr("exgrpo_runtime.grpo_metrics.MAX_FAILED_GROUPS_KEPT", 2)
+    _, _, context = run(tmp_path, make_grpo(steps=2, items=2, group={"full": 2}))
+    lines = read_lines(context.work / "rollouts.jsonl")
+    # Of step 1 the first group, as always, and the other for its failure; of step 2 one more, then the bound is met.
+    assert [line["step"] for line in lines] == [1, 1, 1, 1, 2, 2]
+    assert [line["dropped"] is None for line in lines] == [False, True] * 3
