@@ -171,6 +171,7 @@ def test_a_new_spec_is_clean_formatted_and_green(kind: str, tmp_path: Path) -> N
     tests = run_exgrpo("test", "here/my_task.exg", cwd=tmp_path)
     assert tests.returncode == 0, tests.stdout + tests.stderr
     assert "3 passed" in tests.stdout + tests.stderr
+    assert run_exgrpo("stress", "here/my_task.exg", cwd=tmp_path).returncode == 0, "junk pays in no starter"
     again = run_exgrpo("new", "my_task", "--kind", kind, "-o", "here", cwd=tmp_path)
     assert (again.returncode, again.stderr) == (
         2,

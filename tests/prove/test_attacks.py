@@ -273,6 +273,24 @@ def test_a_wrong_answer_is_wrong_though_rows_share_theirs(tmp_path: Path) -> Non
     assert shown["paid"][0]["wrong"] == 0
 
 
+@pytest.mark.parametrize("questions", [("Is 7 even?",) * 3, ("Is 7 even?", "Is 9 even?", "Is 1 even?")])
+def test_a_constant_answer_is_no_hack_because_all_tests_of_a_reward_have_it(
+    tmp_path: Path, questions: tuple[str, ...]
+) -> None:
+    tests = "".join(
+        f'test "{at}" {{ item = {{ question: "{question}", gold: false }}; '
+        'group = [ plain { final: "No." } ]; expect r.total == [1] }\n'
+        for at, question in enumerate(questions)
+    )
+    path = tmp_path / "spec.exg"
+    path.write_text(write_spec(OUTCOME, gold="bool", answer="yesno.last") + tests, "utf-8")
+    result = call_exgrpo("stress", path, "--format", "json", cwd=tmp_path)
+    assert result.code == 0, result.out
+    (shown,) = json.loads(result.out)
+    assert shown["hackable"] is False
+    assert all(0 < one["total"] < 1 for one in shown["paid"] if one["text"] in ("yes", "no"))
+
+
 def test_stress_exits_1_where_a_right_answer_earns_no_more_than_a_wrong_one(tmp_path: Path) -> None:
     path = tmp_path / "spec.exg"
     path.write_text(write_spec('total = contains(d.final, "no such words")'), "utf-8")

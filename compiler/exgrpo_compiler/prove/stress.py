@@ -59,11 +59,12 @@ def stress_reward(case: RewardCase, rows: Sequence[Row] = ()) -> Stress:
 
     Args:
         case: the reward.
-        rows: of its dataset; made-up ones are added where they are few, so that no constant answer is right for all.
+        rows: of its dataset; each counts once. Made-up ones are added where they are few or all have the same answer, so that
+            no constant answer is right for all.
     """
     bench = build_bench(case).value
-    given = list(rows[:MAX_ROWS])
-    if len(given) < MIN_ROWS:
+    given = _take_different(rows)
+    if len(given) < MIN_ROWS or not any(_differ_in_golds(bench, row, given[0]) for row in given):
         given += make_rows(bench.dataset, bench.golds, MIN_ROWS + 1)
     attacks = list_attacks(bench.dialogue, bench.dataset, bench.golds, bench.forms, is_large=True)
     scores: dict[tuple[str, str], list[Score]] = {}
@@ -81,19 +82,30 @@ def stress_reward(case: RewardCase, rows: Sequence[Row] = ()) -> Stress:
     return Stress(case.key.name, len(given), len(attacks) + 1, ordered)
 
 
+def _take_different(rows: Sequence[Row]) -> list[Row]:
+    """The rows without those that are there already, as the tests of a reward often share one."""
+    kept: list[Row] = []
+    for row in rows:
+        if row not in kept:
+            kept.append(row)
+        if len(kept) == MAX_ROWS:
+            break
+    return kept
+
+
+def _differ_in_golds(bench: Bench, one: Row, other: Row) -> bool:
+    """Whether what answers the one is wrong for the other, in every turn."""
+    return all(
+        _differ(read_path(one, gold.field), read_path(other, gold.field), gold.answer) for gold in bench.golds
+    )
+
+
 def _find_other(bench: Bench, row: Row, rows: Sequence[Row]) -> Row:
     """A row whose answers are wrong for this one; a made-up one where all given ones have the same."""
-
-    def differs(other: Row) -> bool:
-        return all(
-            _differ(read_path(other, gold.field), read_path(row, gold.field), gold.answer)
-            for gold in bench.golds
-        )
-
     made = make_rows(bench.dataset, bench.golds)
     start = next((at for at, one in enumerate(rows) if one is row), 0)
     others = [*rows[start + 1 :], *rows[:start], *made]
-    return next((one for one in others if differs(one)), others[0])
+    return next((one for one in others if _differ_in_golds(bench, one, row)), others[0])
 
 
 def _differ(one: Any, other: Any, answer: AnswerSpec) -> bool:
