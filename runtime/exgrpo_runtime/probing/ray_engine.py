@@ -13,6 +13,7 @@ import logging
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import takewhile
@@ -36,6 +37,8 @@ from exgrpo_runtime.teachers.teacher import Reply
 
 ROWS_AT_ONCE: Final = 256
 """Rows of a block: what a worker is given at a time, and at most does again when it dies."""
+_REMOVALS: Final = 30
+_REMOVAL_S: Final = 0.1
 _HERE: Final = ("hf", "scratch")
 """Kinds of models that are weights in the process that asks them."""
 
@@ -84,8 +87,10 @@ def run_probe_stage_on_ray(stage: ProbeStage, context: Context, stores: Path) ->
     try:
         with _connect() as ray:
             asked = _ask(ray, stage, context, stores)
-    finally:  # after Ctrl-C too: what has been stored was paid for
-        _take_leftovers(context.store, stores)
+    except BaseException:  # Ctrl-C too: what has been stored was paid for; workers may still be about to end
+        _merge_leftovers(context.store, stores)
+        raise
+    _take_leftovers(context.store, stores)
     summary = run_probe_stage(stage, context, given=asked.failures)
     engine = {"name": "ray", **asked._asdict(), "failures": len(asked.failures)}
     return {**summary, "engine": engine}
@@ -241,7 +246,15 @@ def _take_part(store: ReplyStore, part: bytes) -> dict[str, Reply]:
 
 def _take_leftovers(store: ReplyStore, stores: Path) -> None:
     """Merges the stores of nodes that can be seen from here, those of killed workers among them, and removes them."""
+    _merge_leftovers(store, stores)
+    for _ in range(_REMOVALS):  # a worker that is about to end may put a file back
+        shutil.rmtree(stores, ignore_errors=True)
+        if not stores.exists():
+            return
+        time.sleep(_REMOVAL_S)
+
+
+def _merge_leftovers(store: ReplyStore, stores: Path) -> None:
     found = sorted(stores.glob("*.sqlite"))
     if found:
         merge_stores(store.path, found)
-    shutil.rmtree(stores, ignore_errors=True)
