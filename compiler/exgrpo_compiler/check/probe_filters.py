@@ -34,7 +34,7 @@ def check_probe_filter(scope: Scope, name: str, arguments: tuple[Argument, ...],
             "misplaced-function",
             span,
             f"`{name}` is about one probe, and `keep item` looks at all that are left.",
-            hint=f"write keep probe NAME where {'not ' if name == 'duplicate' else ''}{name}(…)",
+            hint=f"write `keep probe NAME where {'not ' if name == 'duplicate' else ''}{name}(…)`",
         )
         return None
     if name == "duplicate":
