@@ -317,6 +317,18 @@ def test_an_empty_account_is_fatal_although_its_status_is_429() -> None:
         ask()
 
 
+@pytest.mark.parametrize(("key", "expected"), [(KEY, "Your key is ***."), ("EMPTY", "Your key is EMPTY.")])
+def test_a_key_that_a_reply_repeats_is_not_stored_but_a_word_stays(
+    monkeypatch: pytest.MonkeyPatch, key: str, expected: str
+) -> None:
+    monkeypatch.setenv("TUTOR_KEY", key)
+    with open_script(lambda _number, _body: chat(f"Your key is {key}."), api_key=EnvRef(env="TUTOR_KEY")) as (
+        _,
+        ask,
+    ):
+        assert ask().text == expected
+
+
 def test_a_key_that_an_error_repeats_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET", KEY)
     script = lambda n, body: refuse(401 if n > 1 else 400, f"Incorrect key: {KEY}")  # noqa: E731

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from dataclasses import replace
 
 from exgrpo_artifact.errors import TeacherError
 from exgrpo_artifact.manifest import Model
@@ -23,6 +24,9 @@ from exgrpo_runtime.teachers.teacher import Reply, Request, Teacher
 from exgrpo_runtime.teachers.verdicts import judge_status
 from exgrpo_runtime.teachers.wire import ProtocolError, build_body, parse_body
 
+SECRET_LENGTH = 12
+"""Characters of the shortest key that is looked for in what a model says: `none` or `EMPTY`, which local servers are given, is a
+word."""
 STOPPED = Reply(None, error="not sent: the run was stopped", is_unsent=True)
 
 
@@ -79,7 +83,7 @@ class HttpTeacher(Teacher):
             except PassingError as error:
                 failure = error
             else:
-                return reply
+                return self._hide_key(reply)
             finally:
                 self._fleet.leave(endpoint)
             can_move = self._fleet.note_failure(endpoint, failure, sent_at)
@@ -135,6 +139,13 @@ class HttpTeacher(Teacher):
 
     def _explain(self, endpoint: Endpoint, reason: str) -> TeacherError:
         return TeacherError(self._redact(f"teacher `{self.model.name}` at {endpoint.url} {reason}"))
+
+    def _hide_key(self, reply: Reply) -> Reply:
+        """The reply without the key, should the endpoint say it back: what is stored is shared and published."""
+        if not self._key or len(self._key) < SECRET_LENGTH:
+            return reply
+        text = None if reply.text is None else self._redact(reply.text)
+        return replace(reply, text=text, error=reply.error and self._redact(reply.error))
 
     def _redact(self, text: str) -> str:
         return text.replace(self._key, "***") if self._key else text
