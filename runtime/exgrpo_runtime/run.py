@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from exgrpo_artifact.errors import ExgrpoError
-from exgrpo_artifact.manifest import GrpoStage, ProbeStage, SftStage, Stage
+from exgrpo_artifact.manifest import EvaluateStage, GrpoStage, ProbeStage, SftStage, Stage
 from exgrpo_artifact.storage import Artifact, read_artifact
+from exgrpo_runtime.cards import Origin
 from exgrpo_runtime.context import Context, Progress
 from exgrpo_runtime.data.disk_rows import RowsBySplit
 from exgrpo_runtime.data.shards import take_shard
 from exgrpo_runtime.data.stage import run_data_stage
 from exgrpo_runtime.inputs import hash_data_inputs, hash_files, hash_stage_inputs
+from exgrpo_runtime.model_card import ModelOrigin, write_model_card
 from exgrpo_runtime.options import RunOptions
-from exgrpo_runtime.probing.dataset_card import Origin, write_card
+from exgrpo_runtime.probing.dataset_card import write_card
 from exgrpo_runtime.probing.dataset_folder import FOLDER, write_data_files
 from exgrpo_runtime.results import (
     EXIT_PARTIAL,
@@ -163,6 +165,8 @@ class _Run:
             self._keep_card(stage, done["summary"], path)
         result = StageResult(stage.name, stage.kind, status, done["seconds"], done["summary"], path)
         self._record_stage(stage, inputs, result)
+        if isinstance(stage, SftStage | GrpoStage | EvaluateStage):
+            self._keep_student_cards()
         return result
 
     def _run_stage(
@@ -200,6 +204,19 @@ class _Run:
             files=self.files[dataset],
         )
         write_text(path / FOLDER / "README.md", write_card(manifest, stage, summary, origin))
+
+    def _keep_student_cards(self) -> None:
+        """Writes the card of every student so far: an evaluation adds its figures to those before it."""
+        origin = ModelOrigin(
+            run=read_json(self.run_dir.path / "run.json") or {},
+            data=self.results[0].summary["datasets"],
+            files=self.files,
+            summaries={result.name: result.summary for result in self.results},
+        )
+        for result in self.results:
+            if result.kind in ("sft", "grpo"):
+                card = write_model_card(self.artifact, result.name, origin)
+                write_text(result.path / "student" / "README.md", card)
 
     def _record_stage(self, stage: Stage, inputs: str, result: StageResult) -> None:
         self.results.append(result)

@@ -21,8 +21,9 @@ from exgrpo_artifact.manifest import (
     Yield,
 )
 from exgrpo_artifact.record import replace as change
+from exgrpo_runtime.cards import Origin, build_command
 from exgrpo_runtime.context import Context
-from exgrpo_runtime.probing.dataset_card import Origin, build_command, write_card
+from exgrpo_runtime.probing.dataset_card import write_card
 from exgrpo_runtime.probing.dataset_folder import FOLDER, hash_replies, write_data_files
 from exgrpo_runtime.records import Probe, Rejection, Row
 from exgrpo_runtime.teachers.store import ReplyStore

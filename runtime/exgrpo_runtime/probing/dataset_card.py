@@ -5,38 +5,23 @@ A pure function of what the run has on record, so that a card can be written ane
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
-from exgrpo_artifact.canonical import hash_value
 from exgrpo_artifact.manifest import Dataset, FieldType, Keep, Manifest, Model, Probes, ProbeStage
 from exgrpo_artifact.version import VERSION
+from exgrpo_runtime.cards import (
+    NOT_DECLARED,
+    Origin,
+    build_command,
+    write_hashes,
+    write_model_source,
+    write_rows_source,
+    write_source_head,
+)
 from exgrpo_runtime.probing.dataset_folder import Columns, list_columns
 from exgrpo_runtime.probing.dataset_header import write_header
 from exgrpo_runtime.report.formulas import write_formula
-
-NOT_DECLARED = "not declared"
-MOST_FILES = 8
-"""Source files whose hashes are listed one by one."""
-
-_KINDS = {
-    "openai": "behind an OpenAI-compatible URL",
-    "plugin": "plugin",
-    "replay": "recorded replies",
-    "hf": "on this machine",
-}
-
-
-class Origin(NamedTuple):
-    """What a stage does not know of the run that it belongs to."""
-
-    run: Mapping[str, Any]
-    """As in run.json."""
-    data: Mapping[str, Any]
-    """The data stage's summary of the dataset."""
-    files: Mapping[str, str]
-    """Path -> sha256 of the local files that its source reads."""
 
 
 def write_card(manifest: Manifest, stage: ProbeStage, summary: Mapping[str, Any], origin: Origin) -> str:
@@ -63,20 +48,6 @@ def write_card(manifest: Manifest, stage: ProbeStage, summary: Mapping[str, Any]
         _write_rebuilding(manifest, stage, summary, origin),
     )
     return "\n".join(line for section in sections for line in section) + "\n"
-
-
-def build_command(stage: str, run: Mapping[str, Any]) -> str:
-    """The command line that makes the stage again, as a shell reads it."""
-    spec = str(run.get("spec") or "artifact")
-    words = ["exgrpo", "run", spec]
-    if spec.endswith(".exg"):
-        words += ["--task", str(run["task"])]
-        words += [word for override in run.get("overrides") or () for word in ("--set", str(override))]
-    words += ["--stage", stage]
-    for option in ("limit", "shard"):
-        if run.get(option) is not None:
-            words += [f"--{option}", str(run[option])]
-    return shlex.join(words)
 
 
 def _list_models(declaration: Probes) -> list[str]:
@@ -141,32 +112,16 @@ def _describe_type(kind: FieldType) -> str:
 
 
 def _write_sources(dataset: Dataset, models: Iterable[Model], origin: Origin) -> Iterator[str]:
-    source = dataset.source
-    names = [source.location, *(f"{part}: {path}" for part, path in source.parts.items())]
-    options = [f"{name} {value}" for name, value in source.options.items() if name in ("config", "revision")]
-    commit = origin.data.get("commit")
-    described = [f"`{name}`" for name in names if name] + options + ([f"commit `{commit}`"] if commit else [])
-    yield from ("## Where it comes from", "", "| what | which | licence |", "|---|---|---|")
-    yield f"| rows `{dataset.name}` | {source.kind}: {', '.join(described)} | {_escape(dataset.license or NOT_DECLARED)} |"
+    yield from write_source_head()
+    yield write_rows_source(dataset, origin.data)
     for place, model in enumerate(models):
-        role = "teacher" if place == 0 else "asked by filters"
-        identity = f"`{model.id or model.name}`" + (
-            f" at revision `{model.revision}`" if model.revision else ""
-        )
-        kind = _KINDS.get(model.kind, model.kind)
-        yield f"| {role} `{model.name}` | {identity}, {kind}{_describe_sampling(model)} | {_escape(model.license or NOT_DECLARED)} |"
+        yield write_model_source("teacher" if place == 0 else "asked by filters", model)
     yield ""
     yield (
         f"A licence that is {NOT_DECLARED} is not known to be free: look it up before this is passed on. The rows' licence covers "
         "`item`, the model's terms cover `probe`."
     )
     yield ""
-
-
-def _describe_sampling(model: Model) -> str:
-    sampling = model.sampling
-    given = {"temperature": sampling.temperature, "top_p": sampling.top_p, "max_tokens": sampling.max_tokens}
-    return "".join(f", {name} {value:g}" for name, value in given.items() if value is not None)
 
 
 def _write_rules(manifest: Manifest, declaration: Probes) -> Iterator[str]:
@@ -225,21 +180,9 @@ def _write_counts(summary: Mapping[str, Any]) -> Iterator[str]:
 def _write_rebuilding(
     manifest: Manifest, stage: ProbeStage, summary: Mapping[str, Any], origin: Origin
 ) -> Iterator[str]:
-    files, hashes = summary["dataset"], manifest.hashes
+    files = summary["dataset"]
     yield from ("## Making it again", "", "```sh", build_command(stage.name, origin.run), "```", "")
     yield "With `--store` and the replies of the run that made it, nothing is asked and the files come out the same."
-    yield from ("", "| hash | sha256 |", "|---|---|", f"| artifact | `{manifest.content_hash}` |")
-    for layer in ("data", "prompts", "reward", "train"):
-        yield f"| layer {layer} | `{getattr(hashes, layer)}` |"
-    yield from (f"| rows: `{path}` | `{digest}` |" for path, digest in _pick_files(origin.files).items())
+    yield from ("", *write_hashes(manifest, origin.files))
     yield f"| {files['replies']} stored replies | `{files['replies_sha256']}` |"
     yield from ("", f"exgrpo {VERSION}, spec compiled by {manifest.provenance.compiler}.")
-
-
-def _pick_files(files: Mapping[str, str]) -> Mapping[str, str]:
-    """The files one by one; of a folder with many, all in one hash."""
-    return files if len(files) <= MOST_FILES else {f"{len(files)} files": hash_value(dict(files))}
-
-
-def _escape(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")

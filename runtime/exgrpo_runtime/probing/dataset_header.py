@@ -5,12 +5,11 @@ Written without a YAML library, which a run that only asks a teacher does withou
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from exgrpo_artifact.manifest import FieldType, Manifest, ProbeStage
+from exgrpo_runtime.cards import quote, write_license
 from exgrpo_runtime.probing.dataset_folder import Columns
 
 _DTYPES = {
@@ -32,7 +31,6 @@ _REJECTION_COLUMNS = {
     **dict.fromkeys(("row", "rule", "reason", "detail"), _TEXT),
     "sample": FieldType(kind="int"),
 }
-_LICENSE_ID = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 
 
 def write_header(
@@ -48,12 +46,8 @@ def write_header(
     """
     dataset = manifest.datasets[manifest.probes[stage.probes].dataset]
     yield "---"
-    if dataset.license is not None:
-        is_id = _LICENSE_ID.fullmatch(dataset.license.lower())
-        yield f"license: {_quote(dataset.license.lower() if is_id else 'other')}"
-        if not is_id:
-            yield f"license_name: {_quote(dataset.license)}"
-    yield f"pretty_name: {_quote(f'{manifest.task}: {stage.probes}')}"
+    yield from write_license(dataset.license)
+    yield f"pretty_name: {quote(f'{manifest.task}: {stage.probes}')}"
     yield from ("tags:", "- exgrpo", "- synthetic", "configs:")
     yield from ("- config_name: probes", "  default: true", *_write_files("data", stage.split))
     if files["rejections"]:  # the library does not load a part that has no row
@@ -61,7 +55,7 @@ def write_header(
     yield from ("dataset_info:", "- config_name: probes", "  features:")
     yield from _write_fields(_PROBE_COLUMNS, "  ")
     for struct, fields in columns.items():
-        yield from (f"  - name: {_quote(struct)}", "    struct:")
+        yield from (f"  - name: {quote(struct)}", "    struct:")
         typed = {
             name: _TEXT if f"{struct}.{name}" in files["as_text"] else kind for name, kind in fields.items()
         }
@@ -74,14 +68,14 @@ def write_header(
 def _write_files(folder: str, split: str) -> Iterator[str]:
     yield from (
         "  data_files:",
-        f"  - split: {_quote(split)}",
-        f"    path: {_quote(f'{folder}/{split}.jsonl')}",
+        f"  - split: {quote(split)}",
+        f"    path: {quote(f'{folder}/{split}.jsonl')}",
     )
 
 
 def _write_fields(fields: Mapping[str, FieldType], indent: str) -> Iterator[str]:
     for name, kind in fields.items():
-        yield from (f"{indent}- name: {_quote(name)}", *_write_type(kind, indent + "  "))
+        yield from (f"{indent}- name: {quote(name)}", *_write_type(kind, indent + "  "))
 
 
 def _write_type(kind: FieldType, indent: str) -> Iterator[str]:
@@ -101,7 +95,3 @@ def _write_type(kind: FieldType, indent: str) -> Iterator[str]:
 
 def _get_fields(record: FieldType) -> dict[str, FieldType]:
     return {field.name: field.type for field in record.fields}
-
-
-def _quote(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
