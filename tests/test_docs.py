@@ -9,7 +9,7 @@ import pytest
 
 from exgrpo_artifact.manifest import GrpoStage, SftStage
 from exgrpo_artifact.record import get_fields
-from exgrpo_compiler.builtins import AGGREGATES, FILTER_CALLS, FORMS, FUNCTIONS, JUDGES, OUTCOMES
+from exgrpo_compiler.builtins import AGGREGATES, FILTER_CALLS, FORMS, FUNCTIONS, JUDGES, OUTCOMES, STAGES
 from exgrpo_compiler.diagnostics import Diagnostic
 from exgrpo_compiler.pipeline import check_spec
 from exgrpo_compiler.render.human import render_human
@@ -83,6 +83,26 @@ def test_options_that_the_method_page_names_exist(stage: type) -> None:
     assert named <= set(get_fields(GrpoStage))
     assert {"baseline", "scale", "kl", "aux"} <= named
     assert stage.__doc__
+
+
+OPTIMIZER_DETAILS = ("embed_lr", "weight_decay", "warmup_steps", "schedule")
+
+
+def test_the_method_page_names_every_choice_of_a_grpo_stage_with_its_default() -> None:
+    """Where the paper is silent the choice is an option, and the page says which, why, and what it changes."""
+    text = (ROOT / "docs" / "method.md").read_text("utf-8")
+    rows = [
+        line.split(" | ") for line in text.splitlines() if line.startswith("| ") and line.count(" | ") >= 3
+    ]
+    for name, setting in STAGES["grpo"].items():
+        if name in ("dialogue", "reward", "split", "steps"):
+            continue
+        row = next((row for row in rows if re.search(rf"`{name}[`:]", row[2])), None)
+        assert row is not None, name
+        if setting.is_required or setting.default is None or name in OPTIMIZER_DETAILS:
+            continue
+        shown = f"{setting.default:g}" if isinstance(setting.default, float) else str(setting.default)
+        assert re.search(rf"`{shown}(tok)?`", row[1]), (name, row[1])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

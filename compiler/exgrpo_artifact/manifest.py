@@ -421,6 +421,14 @@ class GrpoStage(Frozen):
     top_p: float
     max_new: int
     """New tokens per assistant turn."""
+    kl_gradient: Literal["unbiased", "k3"] = "unbiased"
+    """`unbiased`: each token's k3 is multiplied by its ratio, so that the gradient is the KL's; `k3`: it is not."""
+    truncated: Literal["train", "mask"] = "train"
+    """Whether the tokens of a turn that ran into `max_new` are trained."""
+    silent: Literal["keep", "skip"] = "keep"
+    """`skip`: the tokens of a group without any advantage are in no KL and no normaliser."""
+    resample: int = 0
+    """Times that the rollouts of a group without any advantage are sampled anew."""
     signal: Signal | None = None
     """None where it cannot be told, or the artifact is of format 1."""
 

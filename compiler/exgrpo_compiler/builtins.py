@@ -526,6 +526,10 @@ STAGES: Final[Mapping[str, Mapping[str, Setting]]] = {
         Setting("temperature", "number", 1.0, above=0, high=2),
         Setting("top_p", "number", 1.0, above=0, high=1),
         Setting("max_new", "int", 256, unit="tok", low=1, high=MOST),
+        Setting("kl_gradient", "choice", "unbiased", choices=_same("unbiased", "k3")),
+        Setting("truncated", "choice", "train", choices=_same("train", "mask")),
+        Setting("silent", "choice", "keep", choices=_same("keep", "skip")),
+        Setting("resample", "int", 0, low=0, high=100),
         *_TRAINING,
     ),
     "evaluate": _by_name(

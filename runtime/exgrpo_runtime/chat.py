@@ -11,11 +11,17 @@ plain text.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
+
+from jinja2 import TemplateError
 
 from exgrpo_artifact.errors import ModelError
 
 _SYSTEM, _USER, _ANSWER, _NEXT = "Zqsystemqz", "Zquserqz", "Zqanswerqz", "Zqnextqz"
+_READABLE = {_USER: "QUESTION", _ANSWER: "ANSWER", _NEXT: "NEXT"}
+_SHOWN = 40
+"""Characters of a template that an error shows."""
 
 
 class _Pieces(NamedTuple):
@@ -98,13 +104,21 @@ class ChatFormat:
     # --- reading the template -------------------------------------------------------------------------------
 
     def _render(self, messages: list[dict[str, str]]) -> str:
-        text: str = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        try:
+            text: str = self.tokenizer.apply_chat_template(
+                messages, tokenize=False, add_generation_prompt=True
+            )
+        except TemplateError as error:
+            raise ModelError(
+                f"The chat template of {_name(self.tokenizer)} fails on a plain dialogue: {error}. "
+                "Change its chat_template, or take another model."
+            ) from error
         return text
 
     def _accepts_system(self) -> bool:
         try:
             text = self._render([_message("system", _SYSTEM), _message("user", _USER)])
-        except Exception:  # a template refuses a role with an exception of its own choosing
+        except ModelError:  # a template refuses a role by failing
             return False
         return 0 <= text.find(_SYSTEM) < text.find(_USER)
 
@@ -113,7 +127,8 @@ class ChatFormat:
         text = self._render([*start, _message("user", _USER)])
         if text.count(_USER) != 1:
             raise ModelError(
-                f"The chat template of {_name(self.tokenizer)} does not show a user's text just once."
+                f"The chat template of {_name(self.tokenizer)} does not show a user's text just once: it may want "
+                "messages that are lists of parts, as models of images do. Take a model of text alone."
             )
         before, tail = text.split(_USER)
         if system is None:
@@ -128,10 +143,11 @@ class ChatFormat:
         text = self._render(turns)
         if not text.startswith(opening):
             raise ModelError(self._explain_drift(opening, text))
-        rest = text[len(opening) :]
-        if rest.count(_NEXT) != 1 or not rest.endswith(_NEXT + self._plain.tail):
-            raise ModelError(self._explain_drift(rest[: rest.find(_NEXT)] + _NEXT + self._plain.tail, rest))
-        between = rest[: rest.index(_NEXT)]
+        between, found, _ = text[len(opening) :].partition(_NEXT)
+        expected = opening + between + _NEXT + self._plain.tail
+        if not found or text != expected:
+            raise ModelError(self._explain_drift(expected, text))
+        self._verify_later_turns(turns, expected + _ANSWER + between + _NEXT + self._plain.tail)
         stripped = between.lstrip()
         ends = [token for token in self._special if stripped.startswith(token)]
         if not ends:
@@ -142,14 +158,32 @@ class ChatFormat:
         end = max(ends, key=len)
         return end, stripped[len(end) :]
 
+    def _verify_later_turns(self, turns: list[dict[str, str]], expected: str) -> None:
+        """Some templates treat the second answer of a dialogue unlike the first, or the last unlike the others."""
+        text = self._render([*turns, _message("assistant", _ANSWER), _message("user", _NEXT)])
+        if text != expected:
+            raise ModelError(self._explain_drift(expected, text))
+
     def _explain_drift(self, expected: str, found: str) -> str:
-        at = next((i for i, (a, b) in enumerate(zip(expected, found, strict=False)) if a != b), len(found))
+        for placeholder, word in _READABLE.items():
+            expected, found = expected.replace(placeholder, word), found.replace(placeholder, word)
+        at = _find_difference(expected, found)
+        expected_ids, found_ids = self._encode(expected), self._encode(found)
+        place = _find_difference(expected_ids, found_ids)
         return (
             f"The chat template of {_name(self.tokenizer)} does not keep earlier turns as they were, "
             f"so a rollout of several turns would be trained on tokens that were never sampled. "
-            f"At character {at} it has {found[at : at + 40]!r} where the dialogue had "
-            f"{expected[at : at + 40]!r}. "
+            f"Token {place} is {self._show_token(found_ids, place)} where the dialogue had "
+            f"{self._show_token(expected_ids, place)}: {found[at : at + _SHOWN]!r} for "
+            f"{expected[at : at + _SHOWN]!r}. "
             "Take a model whose template keeps earlier turns, or change its chat_template."
+        )
+
+    def _show_token(self, ids: list[int], place: int) -> str:
+        return (
+            f"{self.tokenizer.decode(ids[place : place + 1])!r} ({ids[place]})"
+            if place < len(ids)
+            else "none"
         )
 
     # --- encoding -------------------------------------------------------------------------------------------
@@ -200,6 +234,12 @@ class ChatFormat:
 
 def _message(role: str, content: str) -> dict[str, str]:
     return {"role": role, "content": content}
+
+
+def _find_difference(one: Sequence[object], other: Sequence[object]) -> int:
+    """The first place at which they differ; the shorter one's length where there is none before it."""
+    shorter = min(len(one), len(other))
+    return next((i for i in range(shorter) if one[i] != other[i]), shorter)
 
 
 def _name(tokenizer: Any) -> str:

@@ -17,10 +17,12 @@ from typing import Any
 
 from exgrpo_artifact.errors import DataError, ModelError
 from exgrpo_artifact.manifest import GrpoStage
+from exgrpo_runtime.advantages import has_signal
 from exgrpo_runtime.context import Bar, Context
 from exgrpo_runtime.grpo_metrics import (
     RolloutsLog,
     describe_step,
+    find_right_term,
     join_figures,
     measure_signal,
     summarize_stage,
@@ -140,6 +142,7 @@ class _StageRun:
         self._log, self._rollouts, self._bar = log, rollouts, bar
         self._reward = context.artifact.rewards[stage.reward]
         self._dialogue = context.manifest.dialogues[stage.dialogue]
+        self._right_term = find_right_term(context.manifest, stage, self._reward)
         self._questions: list[Question] = []
         self._step: dict[str, Any] = {}
         self._tokens = 0
@@ -160,20 +163,51 @@ class _StageRun:
 
     def sample(self, step: int) -> TrainingBatch:
         """Plans, samples and scores the step's groups."""
-        began = self._began = time.monotonic()
+        self._began = time.monotonic()
+        self._seconds, self._tokens = {"sampling": 0.0, "scoring": 0.0}, 0
         self._questions = self._choose_questions(step)
-        planned = [plan_group(self._stage, self._context, self._student, q) for q in self._questions]
+        groups, advantages, num_resampled = self._sample_until_signal()
+        started = time.monotonic()
+        changes = find_changes(self._reward, self._stage, groups)
+        self._step = describe_step(
+            groups, advantages, changes, self._reward.result, self._right_term, num_resampled
+        )
+        self._rollouts.write_step(step + 1, groups, advantages)
+        self._seconds["scoring"] += time.monotonic() - started
+        return build_batch(self._stage, groups, advantages, self._student.chat.eos_id)
+
+    def _sample_until_signal(self) -> tuple[list[ScoredGroup], list[list[float]], int]:
+        """The step's groups, their advantages, and how many groups without an advantage gave way to new ones.
+
+        The rollouts of such a group are sampled anew at most `resample` times, with the same question and probes.
+        """
+        groups = self._sample_questions(self._questions)
+        num_resampled = 0
+        for attempt in range(1, self._stage.resample + 1):
+            advantages = self._weigh(groups)
+            silent = [i for i, each in enumerate(advantages) if groups[i].sampled and not has_signal(each)]
+            if not silent:
+                break
+            num_resampled += len(silent)
+            asked = [self._questions[i]._replace(attempt=attempt) for i in silent]
+            for i, group in zip(silent, self._sample_questions(asked), strict=True):
+                groups[i] = group
+        return groups, self._weigh(groups), num_resampled
+
+    def _weigh(self, groups: Sequence[ScoredGroup]) -> list[list[float]]:
+        return weigh_groups(self._stage, groups, [group.scores for group in groups])
+
+    def _sample_questions(self, questions: Sequence[Question]) -> list[ScoredGroup]:
+        started = time.monotonic()
+        planned = [plan_group(self._stage, self._context, self._student, q) for q in questions]
         members = sample_groups(self._stage, self._student, planned)
         self._require_rollouts(members)
         sampled = time.monotonic()
-        groups = score_groups(self._context, self._stage, self._questions, members)
-        advantages = weigh_groups(self._stage, groups, [group.scores for group in groups])
-        changes = find_changes(self._reward, self._stage, groups)
-        self._step = describe_step(groups, advantages, changes, self._reward.result)
-        self._tokens = sum(_count_new_tokens(group) for group in groups)
-        self._rollouts.write_step(step + 1, groups, advantages)
-        self._seconds = {"sampling": sampled - began, "scoring": time.monotonic() - sampled}
-        return build_batch(groups, advantages, self._student.chat.eos_id)
+        groups = score_groups(self._context, self._stage, questions, members)
+        self._tokens += sum(_count_new_tokens(group) for group in groups)
+        self._seconds["sampling"] += sampled - started
+        self._seconds["scoring"] += time.monotonic() - sampled
+        return groups
 
     def draw_aux(self, step: int) -> list[Example]:
         """`aux_batch` dialogues in the teacher's words about the step's questions.
@@ -199,6 +233,9 @@ class _StageRun:
         line = join_figures(figures, self._tokens, self._seconds, self._step)
         self._log.write(line)
         shown = {name: scenario["total"] for name, scenario in line["scenarios"].items()}
+        shown["signal"] = 1 - line["groups_without_signal"] / line["groups"]
+        if line["right_punished"]:
+            shown["right_punished"] = line["right_punished"]
         self._bar.advance(1, **shown, kl=figures.kl if figures.kl is not None else "-")
 
     def _choose_questions(self, step: int) -> list[Question]:

@@ -15,11 +15,11 @@ from typing import Any
 
 from exgrpo_artifact.evaluate import list_turn_values
 from exgrpo_artifact.graph import RewardGraph
-from exgrpo_artifact.manifest import GrpoStage
+from exgrpo_artifact.manifest import EvaluateStage, GrpoStage, Manifest
 from exgrpo_runtime.advantages import has_signal
 from exgrpo_runtime.rollout_plans import TOO_LONG, VoidRollout
 from exgrpo_runtime.rollouts import list_messages
-from exgrpo_runtime.scoring import ScoredGroup
+from exgrpo_runtime.scoring import CHANGE, ScoredGroup
 from exgrpo_runtime.training import clean_figures
 from exgrpo_runtime.trl_adapter import StepFigures
 
@@ -34,8 +34,20 @@ def describe_step(
     advantages_PG: Sequence[Sequence[float]],
     changes: Mapping[str, Sequence[bool]],
     result: str,
+    right_term: str | None = None,
+    num_resampled: int = 0,
 ) -> dict[str, Any]:
-    """What the rollouts of a step say, by scenario and by term; `result` is the name of the total."""
+    """What the rollouts of a step say, by scenario and by term.
+
+    Args:
+        groups_P: the step's groups.
+        advantages_PG: of their trained rollouts.
+        changes: term -> whether it changes an advantage, by group.
+        result: the name of the total.
+        right_term: 1 where an answer is right; None where no term says that.
+        num_resampled: groups without an advantage that were sampled anew.
+    """
+    right, punished = _count_punished(groups_P, advantages_PG, right_term)
     voids: Counter[str] = Counter()
     dropped: Counter[str] = Counter()
     truncated = 0
@@ -55,9 +67,45 @@ def describe_step(
         "truncated_turns": truncated,
         "groups": len(groups_P),
         "groups_without_signal": sum(not has_signal(advantages_G) for advantages_G in advantages_PG),
+        "groups_resampled": num_resampled,
+        "right": right,
+        "right_punished": punished,
         "scenarios": _describe_scenarios(groups_P, result),
         "terms": {term: _describe_term(groups_P, term, changed) for term, changed in changes.items()},
     }
+
+
+def find_right_term(manifest: Manifest, stage: GrpoStage, reward: RewardGraph) -> str | None:
+    """The term that is 1 where an answer is right.
+
+    The one that the compiler found, else the one that an evaluate stage scores with by the same reward.
+    """
+    if stage.signal is not None:
+        return stage.signal.term
+    scored = [
+        other.term
+        for other in manifest.stages
+        if isinstance(other, EvaluateStage) and other.reward == stage.reward and other.term in reward.terms
+    ]
+    return scored[0] if scored else None
+
+
+def _count_punished(
+    groups_P: Sequence[ScoredGroup], advantages_PG: Sequence[Sequence[float]], right_term: str | None
+) -> tuple[int | None, int | None]:
+    """Trained rollouts that are right, and those of them whose advantage is negative."""
+    if right_term is None:
+        return None, None
+    found: list[float] = []
+    for group, advantages_G in zip(groups_P, advantages_PG, strict=True):
+        values_G = group.spread(group.scores.terms[right_term])
+        totals_G = group.spread_totals(group.scores)
+        found += [
+            advantage
+            for value, total, advantage in zip(values_G, totals_G, advantages_G, strict=True)
+            if value is not None and value >= 1 and total is not None
+        ]
+    return len(found), sum(advantage < -CHANGE for advantage in found)
 
 
 def _describe_scenarios(groups_P: Sequence[ScoredGroup], result: str) -> dict[str, dict[str, float | None]]:
@@ -83,13 +131,15 @@ def _describe_scenarios(groups_P: Sequence[ScoredGroup], result: str) -> dict[st
 def _describe_term(
     groups_P: Sequence[ScoredGroup], term: str, changed: Sequence[bool]
 ) -> dict[str, float | None]:
+    """`changed` is a share of all groups; `groups_changed` counts those in which the term also fired."""
     values_P = [group.scores.terms[term] for group in groups_P]
+    fired = [any(value not in (None, 0.0) for value in values) for values in values_P]
     return {
         "mean": compute_mean(value for values in values_P for value in values),
-        "fired": compute_mean(
-            float(any(value not in (None, 0.0) for value in values)) for values in values_P
-        ),
+        "fired": compute_mean(float(flag) for flag in fired),
         "changed": compute_mean(float(flag) for flag in changed),
+        "groups_fired": sum(fired),
+        "groups_changed": sum(a and b for a, b in zip(fired, changed, strict=True)),
     }
 
 
@@ -204,6 +254,9 @@ def summarize_stage(lines: Sequence[Mapping[str, Any]], seconds: float) -> dict[
         },
         "groups": sum(line["groups"] for line in lines),
         "groups_without_signal": sum(line["groups_without_signal"] for line in lines),
+        "groups_resampled": sum(line["groups_resampled"] for line in lines),
+        "right": sum(line["right"] or 0 for line in lines),
+        "right_punished": sum(line["right_punished"] or 0 for line in lines),
         "rollouts": sum(line["rollouts"] for line in lines),
         "tokens": sum(line["tokens"] for line in lines),
         "truncated_turns": sum(line["truncated_turns"] for line in lines),

@@ -42,6 +42,8 @@ class Question(NamedTuple):
     """Position in the stage's sequence of questions, from 0."""
     epoch: int
     """Passes over the rows before this one."""
+    attempt: int = 0
+    """Times that its rollouts were sampled before, and none had an advantage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,10 @@ def plan_group(
         for scenario, count in counts.items():
             for _ in range(count):
                 places.setdefault(scenario, []).append(len(members))
-                rollout_seed = make_seed(seed, stage.name, question.place, question.row.uid, len(members))
+                again = (question.attempt,) if question.attempt else ()
+                rollout_seed = make_seed(
+                    seed, stage.name, question.place, question.row.uid, len(members), *again
+                )
                 members.append(
                     _plan_member(stage, context, student, question, drawn, scenario, is_trained, rollout_seed)
                 )

@@ -60,6 +60,12 @@ class SampledRollout:
         """Turns sampled here that did not end within `max_new` tokens."""
         return sum(turn.truncated for turn in self.turns[self.planned.num_shared :])
 
+    def mask_truncated(self) -> list[int]:
+        """The mask without the tokens of turns that did not end within `max_new` tokens."""
+        own = self.turns[self.planned.num_shared :]
+        ended = iter([int(not turn.truncated) for turn in own for _ in turn.token_ids])
+        return [next(ended) if bit else 0 for bit in self.mask]
+
 
 Member = SampledRollout | VoidRollout
 

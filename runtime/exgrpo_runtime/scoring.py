@@ -14,7 +14,7 @@ from exgrpo_artifact.graph import RewardGraph
 from exgrpo_artifact.manifest import GrpoStage
 from exgrpo_artifact.record import replace
 from exgrpo_artifact.values import Value
-from exgrpo_runtime.advantages import EPSILON, compute_advantages
+from exgrpo_runtime.advantages import EPSILON, compute_advantages, has_signal
 from exgrpo_runtime.context import Context
 from exgrpo_runtime.judging import answer_judgements
 from exgrpo_runtime.rollout_plans import Question, VoidRollout
@@ -56,9 +56,13 @@ class ScoredGroup:
 
     def spread_totals(self, scores: Scores) -> list[float | None]:
         """Totals of `trained`, None where void or dropped; `scores` may be another scoring of `records`."""
-        totals = iter(scores.totals)
-        spread = [next(totals) if isinstance(member, SampledRollout) else None for member in self.members]
-        return [total for total, member in zip(spread, self.members, strict=True) if member.is_trained]
+        return self.spread(scores.totals)
+
+    def spread(self, values: Sequence[float | None]) -> list[float | None]:
+        """Values, one for each of `records`, as values of `trained`: None where void."""
+        rest = iter(values)
+        spread = [next(rest) if isinstance(member, SampledRollout) else None for member in self.members]
+        return [value for value, member in zip(spread, self.members, strict=True) if member.is_trained]
 
 
 def score_groups(
@@ -148,19 +152,29 @@ def _score_without(reward: RewardGraph, group: ScoredGroup, term: str) -> Scores
 
 
 def build_batch(
-    groups_P: Sequence[ScoredGroup], advantages_PG: Sequence[Sequence[float]], eos_id: int
+    stage: GrpoStage,
+    groups_P: Sequence[ScoredGroup],
+    advantages_PG: Sequence[Sequence[float]],
+    eos_id: int,
 ) -> TrainingBatch:
-    """The trained rollouts of a step as tokens, group by group."""
+    """The trained rollouts of a step as tokens, group by group.
+
+    No token is trained of a rollout without a total; of a turn cut off, where `truncated` is `mask`; of a group
+    without an advantage, where `silent` is `skip`.
+    """
     batch = TrainingBatch([], [], [], [])
     # A void row's prompt is as long as any, so that it does not shorten what the others have in common.
     void_prompt = next((member.prompt_ids for group in groups_P for member in group.sampled), [eos_id])
     for group, advantages_G in zip(groups_P, advantages_PG, strict=True):
         totals_G = group.spread_totals(group.scores)
+        is_skipped = stage.silent == "skip" and not has_signal(advantages_G)
         for member, total, advantage in zip(group.trained, totals_G, advantages_G, strict=True):
             if isinstance(member, VoidRollout):
                 row = (void_prompt, [eos_id], [0])
             else:
-                mask = member.mask if total is not None else [0] * len(member.mask)
+                mask = member.mask_truncated() if stage.truncated == "mask" else member.mask
+                if total is None or is_skipped:
+                    mask = [0] * len(mask)
                 row = (member.prompt_ids, member.completion_ids, mask)
             for column, value in zip(batch[:3], row, strict=True):
                 column.append(value)

@@ -90,6 +90,7 @@ def build_config(
         beta=stage.kl,
         epsilon=stage.clip,
         epsilon_high=stage.clip_high,
+        use_bias_correction_kl=stage.kl_gradient == "unbiased",
         # One process and one generation per step: `bnpo` over the whole step is what `dapo` computes, and
         # unlike TRL's bnpo it does not depend on the micro-batches.
         loss_type="dapo" if stage.loss == "bnpo" else stage.loss,

@@ -59,7 +59,13 @@ def test_two_steps_end_to_end(tmp_path, lora):
         }
         assert set(line["terms"]) == {"outcome", "length", "bonus", "unpaid"}
         assert line["terms"]["length"]["fired"] == 1.0
-        assert line["terms"]["unpaid"] == {"mean": 0.0, "fired": 0.0, "changed": 0.0}
+        assert line["terms"]["unpaid"] == {
+            "mean": 0.0,
+            "fired": 0.0,
+            "changed": 0.0,
+            "groups_fired": 0,
+            "groups_changed": 0,
+        }
     assert lines[0]["kl"] == pytest.approx(0.0, abs=1e-9)
     assert lines[1]["kl"] > 1e-9
     assert summary["steps"] == 2
@@ -197,6 +203,35 @@ def test_rollouts_that_failed_are_dropped_and_never_scored_0(tmp_path, monkeypat
     assert first["advantage"] == 0
     assert first["dropped"] == "the judge timed out"
     assert all(other["dropped"] is None for other in others)
+
+
+def test_a_group_without_signal_is_sampled_anew_at_most_as_often_as_the_stage_says(tmp_path, monkeypatch):
+    seen: list[list[int]] = []
+    original = scoring.evaluate_reward
+
+    def make_silent(reward, item, rollouts, judgements=None, neutralise=frozenset()):
+        scores = original(reward, item, rollouts, judgements, neutralise)
+        if not neutralise:
+            seen.append([rollout.seed for rollout in rollouts])
+        # The first two groups and the first sampled anew have equal totals; what is sampled after them has not.
+        is_silent = len(seen) <= 3
+        totals = (1.0,) * len(rollouts) if is_silent else tuple(map(float, range(len(rollouts))))
+        return type(scores)(totals, scores.terms, scores.dropped)
+
+    monkeypatch.setattr(scoring, "evaluate_reward", make_silent)
+    summary, [line], _ = run(tmp_path, make_grpo(steps=1, resample=2))
+    assert (line["groups_resampled"], line["groups_without_signal"], line["groups"]) == (3, 0, 2)
+    assert len({tuple(seeds) for seeds in seen}) == len(seen) == 5
+    assert summary["groups_resampled"] == 3
+    assert line["rollouts"] == 8
+    assert line["tokens"] > 8
+
+
+def test_without_resampling_a_group_without_signal_stays(tmp_path):
+    # Turns of one token, all cut off: every rollout of a scenario is as long as the next.
+    _, [line], _ = run(tmp_path, make_grpo(steps=1, max_new=1, group={"full": 2}, silent="skip", kl=0.1))
+    assert (line["groups_resampled"], line["groups_without_signal"]) == (0, 2)
+    assert line["loss"] == 0
 
 
 # --- what is written --------------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ DRIFTS = [0.1, -0.2, 0.0, 0.3]
 CLIPS = {"clip": 0.2, "clip_high": 0.28}
 
 LOSSES = {
-    # TRL multiplies a token's k3 by its ratio, so that the gradient is the KL's: the ratios sum to 5.6 and to 2.2.
+    # A token's k3 is multiplied by its ratio: the ratios sum to 5.6 and to 2.2.
     # (-7.24 + .05 * (5.6 * .005170918 + 2.2 * .018730753)) / 9
     "dapo": -0.8040546400,
     "bnpo": -0.8040546400,
@@ -53,6 +53,13 @@ LOSSES = {
     "grpo": -0.6031700593,
     # (-7.24 + .0035082399) / (4 rollouts * 2 turns * 6 tokens)
     "dr_grpo": -0.1507602450,
+}
+PLAIN_K3 = {
+    # Each token's k3 once: 5 * .005170918 + 2 * .018730753 = .063316096.
+    # (-7.24 + .05 * .063316096) / 9
+    "dapo": -0.8040926883,
+    # ((-4.02 / 5 + .05 * .005170918) + (.575 / 2 + .05 * .018730753) - 3.795 / 2 + 0) / 4
+    "grpo": -0.6032012291,
 }
 WITHOUT_KL = {
     "dapo": -7.24 / 9,
@@ -113,6 +120,25 @@ def test_without_a_kl_the_rows_left_out_leave_the_loss_as_it_is_by_hand(tmp_path
     trainer, inputs, _ = record(tmp_path, monkeypatch, stage)
     assert len(inputs["advantages"]) == 3
     assert float(trainer.compute_loss(trainer.model, inputs)) == pytest.approx(WITHOUT_KL[loss], abs=1e-6)
+
+
+@pytest.mark.parametrize("loss", PLAIN_K3)
+def test_the_plain_k3_by_hand(tmp_path, monkeypatch, loss):
+    stage = make_grpo(group={"full": 2}, loss=loss, kl=0.05, kl_gradient="k3", **CLIPS)
+    trainer, inputs, _ = record(tmp_path, monkeypatch, stage)
+    assert float(trainer.compute_loss(trainer.model, inputs)) == pytest.approx(PLAIN_K3[loss], abs=1e-6)
+
+
+@pytest.mark.parametrize(("kl_gradient", "expected"), [("unbiased", -0.1), ("k3", 1 - math.exp(0.1))])
+def test_the_kl_s_gradient_on_policy_by_hand(tmp_path, monkeypatch, kl_gradient, expected):
+    # d(ratio * k3) = k3 + (1 - exp(d)) = -d at ratio 1; d(k3) = 1 - exp(d). The reference is likelier by d = 0.1.
+    stage = make_grpo(group={"full": 2}, kl=0.05, kl_gradient=kl_gradient)
+    trainer, inputs, seen = record(tmp_path, monkeypatch, stage)
+    del inputs["old_per_token_logps"]
+    inputs["advantages"] = torch.zeros(4)
+    trainer.compute_loss(trainer.model, inputs).backward()
+    places = (inputs["completion_mask"] * inputs["tool_mask"])[0].bool()
+    assert (seen[-1].grad[0, places] * 9 / 0.05).tolist() == pytest.approx([expected] * 5, abs=1e-6)
 
 
 def test_a_token_that_is_clipped_away_has_no_gradient(tmp_path, monkeypatch):

@@ -57,7 +57,7 @@ def test_void_and_dropped_rollouts_have_no_advantage_and_train_no_token():
     group = make_scored(members, [1.0, None, 0.0])
     [advantages] = weigh_groups(make_grpo(scale="none"), [group], [group.scores])
     assert advantages == [0.5, 0.0, 0.0, -0.5]
-    batch = build_batch([group], [advantages], EOS)
+    batch = build_batch(make_grpo(), [group], [advantages], EOS)
     assert batch.masks == [[1, 1], [0], [0, 0], [1, 1]]
     assert batch.completion_ids[1] == [EOS]
     assert batch.advantages == advantages
@@ -68,7 +68,7 @@ def test_compared_rollouts_are_in_no_mean_and_not_trained():
     group = make_scored(members, [1.0, 0.0, 100.0])
     [advantages] = weigh_groups(make_grpo(scale="none"), [group], [group.scores])
     assert advantages == [0.5, -0.5]
-    assert len(build_batch([group], [advantages], EOS).prompt_ids) == 2
+    assert len(build_batch(make_grpo(), [group], [advantages], EOS).prompt_ids) == 2
 
 
 def test_a_term_changes_an_advantage_only_where_it_moves_one():
@@ -110,10 +110,38 @@ def test_figures_of_a_step_leave_out_what_is_missing():
         "full": {"n": 1, "total": 1.0, "clarity": 0.5},
         "plain": {"n": 1, "total": 0.0, "clarity": 0.0},
     }
-    assert line["terms"] == {"clarity": {"mean": 0.25, "fired": 1.0, "changed": 1.0}}
+    assert line["terms"] == {
+        "clarity": {"mean": 0.25, "fired": 1.0, "changed": 1.0, "groups_fired": 1, "groups_changed": 1}
+    }
+    assert (line["right"], line["right_punished"]) == (None, None)
     assert line["voids"] == {"partial": 1}
     assert line["dropped"] == {"a judge failed": 1}
     assert (line["rollouts"], line["groups_without_signal"]) == (3, 0)
+
+
+def test_right_rollouts_with_a_negative_advantage_are_counted():
+    members = [
+        make_member("full"),
+        make_member("full"),
+        VoidRollout("partial", True, "x"),
+        make_member("partial"),
+    ]
+    members += [make_member("partial"), make_member("plain", is_trained=False)]
+    terms = {"outcome": (1, 0, 1, 1, 1), "total": (1.5, 0.0, 1.0, None, 1.0)}
+    group = make_scored(members, terms["total"], terms, [None, None, None, "a judge failed", None])
+    line = describe_step([group], [[0.8, -0.6, 0.0, -0.2, 0.0]], {}, "total", "outcome")
+    # Of the three right rollouts that are trained one was dropped; the compared one has no advantage.
+    assert (line["right"], line["right_punished"]) == (2, 1)
+
+
+def test_a_silent_group_is_kept_or_skipped():
+    groups = [
+        make_scored([make_member("full")] * 2, [1.0, 1.0]),
+        make_scored([make_member("full")] * 2, [1.0, 0.0]),
+    ]
+    advantages = [[0.0, 0.0], [0.5, -0.5]]
+    assert build_batch(make_grpo(), groups, advantages, EOS).masks == [[1, 1]] * 4
+    assert build_batch(make_grpo(silent="skip"), groups, advantages, EOS).masks == [[0, 0]] * 2 + [[1, 1]] * 2
 
 
 def test_judges_are_asked_once_for_all_groups_and_answers_find_their_own(tmp_path, monkeypatch):

@@ -43,7 +43,9 @@ class JudgePlanner:
         groups = stage.items * stage.steps
         rollouts = groups * (sum(stage.group.values()) + sum(stage.compare.values()))
         for node in _find_judges(reward):
-            yield self._plan_node(stage.name, reward, node, groups, rollouts, stage.max_new)
+            yield self._plan_node(
+                stage.name, reward, node, groups, rollouts, stage.max_new, 1 + stage.resample
+            )
 
     def plan_evaluation(self, stage: EvaluateStage, num_rows: int) -> Iterator[Calls]:
         """Judges of every row's answer, by the student before training and after each training stage."""
@@ -55,14 +57,21 @@ class JudgePlanner:
             yield self._plan_node(stage.name, reward, node, answers, answers, stage.max_new)
 
     def _plan_node(
-        self, stage: str, reward: RewardGraph, node: Node, groups: int, rollouts: int, max_new: int
+        self,
+        stage: str,
+        reward: RewardGraph,
+        node: Node,
+        groups: int,
+        rollouts: int,
+        max_new: int,
+        most_times: int = 1,
     ) -> Calls:
         model = self._manifest.models[node.params["model"]]
         places: float = groups if node.level in ("const", "group") else rollouts
         if node.level == "turn":
             places *= count_turns(self._manifest, self._manifest.dialogues[reward.dialogue])
         is_sure = node.id in _find_sure(reward)
-        planned = Range(0, places if is_sure else IN_BRANCH * places, places)
+        planned = Range(0, places if is_sure else IN_BRANCH * places, most_times * places)
         return count_calls(
             stage,
             str(node.params["fn"]),

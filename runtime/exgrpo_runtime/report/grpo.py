@@ -236,8 +236,14 @@ def _count_losses(metrics: Metrics) -> tuple[tuple[str, str, str], ...]:
     groups = sum(as_count(line.get("groups")) for line in metrics)
     silent = sum(as_count(line.get("groups_without_signal")) for line in metrics)
     share = f"{format_percent(silent / groups)} of {format_count(groups)} groups" if groups else ""
+    right = sum(as_count(line.get("right")) for line in metrics)
+    punished = sum(as_count(line.get("right_punished")) for line in metrics)
+    of_right = f"{format_percent(punished / right)} of {format_count(right)} right ones" if right else ""
+    resampled = sum(as_count(line.get("groups_resampled")) for line in metrics)
     return (
+        ("right rollouts pushed down", format_count(punished), of_right),
         ("groups without a signal", format_count(silent), share),
+        ("groups sampled anew", format_count(resampled), "they had no signal"),
         ("rollouts dropped", format_count(sum(dropped.values())), write_counts(dropped)),
         ("void rollouts", format_count(sum(voids.values())), write_counts(voids)),
         ("turns cut at the token limit", format_count(truncated), ""),
