@@ -286,6 +286,14 @@ def _describe_store() -> Schema:
     return _object({"store": _TEXT, "models": _list(_object(model))})
 
 
+def _describe_eval() -> Schema:
+    estimate = {"name": _TEXT, **dict.fromkeys(("mean", "low", "high"), _NUMBER), "n": _COUNT}
+    counts = dict.fromkeys(("num_rows", "samples", "max_new", "unscored", "truncated"), _COUNT)
+    texts = dict.fromkeys(("model", "rows", "asked", "term"), _TEXT)
+    settings = {"temperature": _NUMBER, "top_p": _NUMBER, "estimates": _list(_object(estimate))}
+    return _object({**texts, **counts, **settings})
+
+
 def _describe_run() -> Schema:
     known = {
         "task": _TEXT,
@@ -396,6 +404,7 @@ SCHEMAS: Final[Mapping[str, Entry]] = {
     "stress": Entry("`stress --format json`.", _describe_stress),
     "plan": Entry("`plan --format json`; null is unknown.", _describe_plan),
     "store": Entry("`store info --format json`.", _describe_store),
+    "eval": Entry("`eval --format json`.", _describe_eval),
     "rollouts": Entry("A line of `rollouts --format json`.", _describe_shown_rollout),
     "run": Entry("run.json of a run directory.", _describe_run),
     "result": Entry("result.json of a run directory.", _describe_result),

@@ -23,6 +23,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "schema": "exgrpo_dsl.cli.schema:schema",
     "plan": "exgrpo_dsl.cli.plan:plan",
     "run": "exgrpo_dsl.cli.run:run",
+    "eval": "exgrpo_dsl.cli.eval:eval_",
     "store": "exgrpo_dsl.cli.store:store",
     "rollouts": "exgrpo_dsl.cli.rollouts:rollouts",
     "report": "exgrpo_dsl.cli.report:report",

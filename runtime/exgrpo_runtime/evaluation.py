@@ -1,7 +1,7 @@
-"""Greedy evaluation: one scenario of a dialogue over a split, scored with one term of a reward.
+"""Evaluation: one scenario of a dialogue over a split, scored with one term of a reward.
 
 Training and evaluation read an answer with the same reward graph, so they cannot disagree about what is
-right. Each student is asked alone and once: the group of a rollout is itself.
+right. The group of a rollout is itself. A stage asks greedily and once; `exgrpo eval` may sample.
 """
 
 from __future__ import annotations
@@ -57,6 +57,21 @@ class Completion:
     """Value of the term; None where it could not be scored."""
     is_truncated: bool
     """Whether a turn ran out of tokens."""
+    sample: int = 0
+    """Which of the row's answers."""
+
+
+class Decoding(NamedTuple):
+    """How answers are taken from the student."""
+
+    samples: int = 1
+    """Answers of each row."""
+    temperature: float = 0.0
+    """0: the likeliest token."""
+    top_p: float = 1.0
+
+
+GREEDY = Decoding()
 
 
 class Accuracy(NamedTuple):
@@ -115,21 +130,31 @@ def run_evaluate_stage(stage: EvaluateStage, context: Context) -> dict[str, Any]
 
 
 def evaluate_student(
-    student: Student, stage: EvaluateStage, context: Context, *, after: str = INITIAL
+    student: Student,
+    stage: EvaluateStage,
+    context: Context,
+    *,
+    after: str = INITIAL,
+    decoding: Decoding = GREEDY,
 ) -> list[Completion]:
-    """An answer with its score for each row of the stage's split, in order."""
+    """The answers of each row of the stage's split with their scores, in order; those of a row stand together."""
     rows = context.rows[stage.dataset][stage.split]
     probes = read_probes(context, context.manifest.dialogues[stage.dialogue])
     plans = [_plan_row(stage, context, row, probes.get(row.uid, [])) for row in rows]
     reward = restrict_reward(context.artifact.rewards[stage.reward], stage.term)
     found: list[Completion] = []
     with context.progress.track(f"{stage.name}: after {after}", len(rows)) as bar:
-        for start in range(0, len(rows), ROWS_AT_ONCE):
-            part = slice(start, start + ROWS_AT_ONCE)
-            texts = _answer_plans(student, plans[part], stage.max_new)
-            asked = list(zip(rows[part], plans[part], texts, strict=True))
-            found += _score_answers(stage, context, reward, asked)
-            _report(bar, found, len(asked))
+        step = max(1, ROWS_AT_ONCE // decoding.samples)
+        for start in range(0, len(rows), step):
+            part = rows[start : start + step]
+            questions = [
+                _Question(row, plan, sample)
+                for row, plan in zip(part, plans[start : start + step], strict=True)
+                for sample in range(decoding.samples)
+            ]
+            answers = _answer_plans(student, stage, context, questions, decoding)
+            found += _score_answers(stage, context, reward, questions, answers)
+            _report(bar, found, len(part))
     return found
 
 
@@ -166,6 +191,20 @@ def _report(bar: Bar, found: Sequence[Completion], amount: int) -> None:
 # --- one batch of rows ------------------------------------------------------------------------------------
 
 
+class _Question(NamedTuple):
+    """One answer that is wanted."""
+
+    row: Row
+    plan: Plan | None
+    """None where the scenario cannot be formed."""
+    sample: int
+
+    def make_seed(self, stage: EvaluateStage, context: Context) -> int:
+        """Of the draws of the answer and of its reward; that of a first answer does not depend on how many are taken."""
+        parts = (self.sample,) if self.sample else ()
+        return make_seed(context.manifest.seed, stage.name, self.row.uid, *parts)
+
+
 class _Answer(NamedTuple):
     """A sampled dialogue, read."""
 
@@ -185,10 +224,28 @@ def _plan_row(stage: EvaluateStage, context: Context, row: Row, probes: Sequence
     return plan_dialogue(dialogue, row, drawn[:count], context.templates, stage.scenario)
 
 
-def _answer_plans(student: Student, plans: Sequence[Plan | None], max_new: int) -> list[_Answer | None]:
-    prompts = [encode_prompt(plan, student.chat) for plan in plans if plan is not None]
-    dialogues = iter(sample_dialogues(student, prompts, max_new=max_new, temperature=0))
-    return [None if plan is None else _read_dialogue(student.chat, next(dialogues)) for plan in plans]
+def _answer_plans(
+    student: Student,
+    stage: EvaluateStage,
+    context: Context,
+    questions: Sequence[_Question],
+    decoding: Decoding,
+) -> list[_Answer | None]:
+    asked = [(question, question.plan) for question in questions if question.plan is not None]
+    dialogues = iter(
+        sample_dialogues(
+            student,
+            [encode_prompt(plan, student.chat) for _, plan in asked],
+            max_new=stage.max_new,
+            temperature=decoding.temperature,
+            top_p=decoding.top_p,
+            seeds=[question.make_seed(stage, context) for question, _ in asked],
+        )
+    )
+    return [
+        None if question.plan is None else _read_dialogue(student.chat, next(dialogues))
+        for question in questions
+    ]
 
 
 def _read_dialogue(chat: ChatFormat, dialogue: SampledDialogue) -> _Answer:
@@ -200,32 +257,40 @@ def _score_answers(
     stage: EvaluateStage,
     context: Context,
     reward: RewardGraph,
-    asked: Sequence[tuple[Row, Plan | None, _Answer | None]],
+    questions: Sequence[_Question],
+    answers: Sequence[_Answer | None],
 ) -> list[Completion]:
     completions: list[Completion] = []
-    for row, plan, answer in asked:
+    for question, answer in zip(questions, answers, strict=True):
+        row, plan, sample = question
         if plan is None or answer is None:
-            completions.append(Completion(row.uid, "", "", None, False))
+            completions.append(Completion(row.uid, "", "", None, False, sample))
             continue
-        score = _score_answer(stage, context, reward, row, plan, answer)
+        score = _score_answer(stage, context, reward, question, plan, answer)
         last = plan.turns[-1].user
-        completions.append(Completion(row.uid, last, answer.texts[-1], score, answer.is_truncated))
+        completions.append(Completion(row.uid, last, answer.texts[-1], score, answer.is_truncated, sample))
     return completions
 
 
 def _score_answer(
-    stage: EvaluateStage, context: Context, reward: RewardGraph, row: Row, plan: Plan, answer: _Answer
+    stage: EvaluateStage,
+    context: Context,
+    reward: RewardGraph,
+    question: _Question,
+    plan: Plan,
+    answer: _Answer,
 ) -> float | None:
+    fields = question.row.fields
     rollout = Rollout(
         scenario=stage.scenario,
         turns=collect_turns(context.manifest.dialogues[stage.dialogue], plan, answer.texts),
         tokens=answer.num_tokens,
         num_turns=len(answer.texts),
-        seed=make_seed(context.manifest.seed, stage.name, row.uid),
+        seed=question.make_seed(stage, context),
     )
-    wanted = collect_judgements(reward, row.fields, [rollout])
+    wanted = collect_judgements(reward, fields, [rollout])
     judgements = answer_judgements(wanted, context) if wanted else {}
-    return evaluate_reward(reward, row.fields, [rollout], judgements).terms[stage.term][0]
+    return evaluate_reward(reward, fields, [rollout], judgements).terms[stage.term][0]
 
 
 # --- plain questions --------------------------------------------------------------------------------------
