@@ -50,10 +50,11 @@ docs: $(VENV)/.dev ## write the pages under docs/ that are made from the program
 fuzz: $(VENV)/.dev ## property tests with many more examples
 	$(PYTEST) -n $(WORKERS) -m hypothesis --hypothesis-profile=fuzz tests
 
-bench: $(VENV)/.dev ## speed of checking, quality of recovery, speed of answers: a few minutes
+bench: $(VENV)/.dev ## speed of checking, quality of recovery, speed of answers, variance of branches: a few minutes
 	$(BIN)/python benchmarks/compiler.py
 	$(BIN)/python benchmarks/recovery.py
 	$(BIN)/python benchmarks/answers.py
+	$(BIN)/python benchmarks/branches.py
 
 bench-probing: $(VENV)/.dev ## what asking teachers costs, beside a raw loop: a few minutes
 	$(BIN)/python benchmarks/probing.py

@@ -1,7 +1,10 @@
 # ruff: noqa: E402 - the imports below need what is asked for first
 from __future__ import annotations
 
+import dataclasses
 import math
+from contextlib import contextmanager
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,12 +15,14 @@ from exgrpo_artifact.errors import DataError, ModelError
 from exgrpo_artifact.manifest import Lora, Optimizer
 from exgrpo_artifact.record import replace
 from exgrpo_runtime import scoring
+from exgrpo_runtime.context import SilentProgress
 from exgrpo_runtime.grpo import run_grpo_stage
 from exgrpo_runtime.sft import run_sft_stage
 from exgrpo_runtime.student import load_for_stage, load_student
 from tests.runtime.factory import (
     make_artifact,
     make_context,
+    make_evaluate,
     make_grpo,
     make_probes,
     make_rows,
@@ -203,6 +208,36 @@ def test_rollouts_that_failed_are_dropped_and_never_scored_0(tmp_path, monkeypat
     assert first["advantage"] == 0
     assert first["dropped"] == "the judge timed out"
     assert all(other["dropped"] is None for other in others)
+
+
+def test_punished_right_answers_are_in_the_metrics_the_summary_and_the_line_of_progress(
+    tmp_path, monkeypatch
+):
+    original = scoring.evaluate_reward
+
+    def make_right(reward, item, rollouts, judgements=None, neutralise=frozenset()):
+        scores = original(reward, item, rollouts, judgements, neutralise)
+        # Mean 1.125: two right rollouts are above it, the third is below it, the wrong one is furthest below.
+        totals = (1.75, 1.75, 1.0, 0.0)
+        return type(scores)(totals, {**scores.terms, "outcome": (1.0, 1.0, 1.0, 0.0)}, scores.dropped)
+
+    monkeypatch.setattr(scoring, "evaluate_reward", make_right)
+    shown: list[dict[str, object]] = []
+
+    class Recorder(SilentProgress):
+        @contextmanager
+        def track(self, description, total):
+            yield SimpleNamespace(advance=lambda amount=1, **figures: shown.append(figures))
+
+    stage = make_grpo(steps=1)
+    context = dataclasses.replace(
+        make_context(tmp_path, make_artifact(stage, make_evaluate())), progress=Recorder()
+    )
+    summary = run_grpo_stage(stage, context)
+    [line] = read_lines(context.work / "metrics.jsonl")
+    assert (line["right"], line["right_punished"]) == (6, 2)
+    assert (summary["right"], summary["right_punished"]) == (6, 2)
+    assert (shown[-1]["signal"], shown[-1]["right_punished"]) == (1.0, 2)
 
 
 def test_a_group_without_signal_is_sampled_anew_at_most_as_often_as_the_stage_says(tmp_path, monkeypatch):

@@ -218,6 +218,25 @@ def test_the_student_learns_its_targets_and_is_saved(tmp_path, lora):
     )
 
 
+def test_the_loss_is_equation_3_token_by_token(tmp_path):
+    # One step over all examples: the mean over the teacher's tokens of -log softmax, at the weights before the step.
+    stage = make_sft(epochs=1, batch=6)
+    examples, student = build(tmp_path / "hand", stage)
+    total, count = 0.0, 0
+    for example in examples.examples:
+        with torch.no_grad():
+            [logits] = student.model.double()(input_ids=torch.tensor([example.input_ids])).logits.tolist()
+        for place, label in enumerate(example.labels):
+            if label != -100:
+                total += math.log(math.fsum(map(math.exp, logits[place - 1]))) - logits[place - 1][label]
+                count += 1
+    context = make_context(tmp_path / "run", make_artifact(stage))
+    run_sft_stage(stage, context)
+    [line] = read_lines(context.work / "metrics.jsonl")
+    assert len(examples.examples) == 6
+    assert line["loss"] == pytest.approx(total / count, abs=1e-5)
+
+
 def test_the_last_step_may_be_a_short_one(tmp_path):
     stage = make_sft(batch=4, mix={"drills": 1.0})
     context = make_context(tmp_path, make_artifact(stage), num_rows=6)
