@@ -37,6 +37,7 @@ from exgrpo_runtime.probing.probe_index import read_probes
 from exgrpo_runtime.records import Probe, Row
 from exgrpo_runtime.run_dir import write_json
 from exgrpo_runtime.student import Student, load_for_stage, load_student
+from exgrpo_runtime.student_checks import require_room
 
 INITIAL = "initial"
 """Name under which the student before any training is reported."""
@@ -137,10 +138,16 @@ def evaluate_student(
     after: str = INITIAL,
     decoding: Decoding = GREEDY,
 ) -> list[Completion]:
-    """The answers of each row of the stage's split with their scores, in order; those of a row stand together."""
+    """The answers of each row of the stage's split with their scores, in order; those of a row stand together.
+
+    Raises:
+        ModelError: not one of the dialogues fits the student's context.
+    """
     rows = context.rows[stage.dataset][stage.split]
     probes = read_probes(context, context.manifest.dialogues[stage.dialogue])
     plans = [_plan_row(stage, context, row, probes.get(row.uid, [])) for row in rows]
+    prompts = (encode_prompt(plan, student.chat) for plan in plans if plan is not None)
+    require_room(stage.name, prompts, student.context, 1)
     reward = restrict_reward(context.artifact.rewards[stage.reward], stage.term)
     found: list[Completion] = []
     with context.progress.track(f"{stage.name}: after {after}", len(rows)) as bar:

@@ -40,6 +40,7 @@ from exgrpo_runtime.stages import (
     require_packages,
     uses_torch,
 )
+from exgrpo_runtime.student_checks import require_student
 from exgrpo_runtime.teachers.store import ReplyStore
 from exgrpo_runtime.templates import TemplateSet
 
@@ -134,6 +135,7 @@ class _Run:
         store_path = options.store or self.run_dir.path / "replies.sqlite"
         with disk_boundary(self.run_dir.path), ReplyStore(store_path) as store:
             require_models(self.artifact, stages, store.session)
+            require_student(self.artifact, stages, rows)
             for index, stage in enumerate(stages, start=1):
                 self.announce(self._reach_stage(index, stage, data_inputs, rows, store))
 

@@ -22,6 +22,7 @@ import torch  # noqa: E402
 
 from exgrpo_runtime.chat import ChatFormat  # noqa: E402
 from exgrpo_runtime.device import compute_dtype, select_device, settle_threads, weight_dtype  # noqa: E402
+from exgrpo_runtime.student_checks import require_vocabulary  # noqa: E402
 from exgrpo_runtime.texts import collect_texts  # noqa: E402
 from exgrpo_runtime.tokenizer import train_tokenizer  # noqa: E402
 
@@ -187,12 +188,14 @@ def _create_scratch(model: Model, scratch: Scratch, texts: Iterable[str], seed: 
 def _load(source: str, model: Model, revision: str | None) -> Student:
     device = select_device()
     tokenizer, network = load_weights(source, model, revision, weight_dtype(model, device))
+    chat = ChatFormat(tokenizer)
+    require_vocabulary(source, tokenizer, chat, network.get_input_embeddings().num_embeddings)
     return Student(
         network,
         tokenizer,
         device,
         find_context(network.config),
-        ChatFormat(tokenizer),
+        chat,
         compute_dtype(model, device),
         model.lora,
     )
@@ -218,6 +221,23 @@ def load_weights(source: str, model: Model, revision: str | None, dtype: torch.d
     network.to(device)
     settle_threads(network.num_parameters(), device)
     return tokenizer, network
+
+
+def load_tokenizer_and_config(model: Model) -> tuple[Any, Any]:
+    """The tokenizer and the config of a model of kind `hf`; its weights are not read.
+
+    Raises:
+        ModelError: they cannot be loaded.
+    """
+    hide_library_bars()
+    from transformers import AutoConfig, AutoTokenizer
+
+    source = str(model.id)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(source, revision=model.revision)
+        return tokenizer, AutoConfig.from_pretrained(source, revision=model.revision)
+    except Exception as error:  # as in load_weights
+        raise ModelError(_explain_load(source, model, error)) from error
 
 
 def _explain_load(source: str, model: Model, error: Exception) -> str:

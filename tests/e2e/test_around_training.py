@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from pathlib import Path
 
 import jsonschema
@@ -112,3 +114,18 @@ def test_a_scenario_that_asks_probes_is_refused(folder: Path) -> None:
     called = call_exgrpo("eval", STUDENT, "--spec", "probed.exg", cwd=folder)
     assert called.code == 4, called.err
     assert "asks probes before the question (scenario `full`), and there are none here" in called.err
+
+
+def test_a_student_that_cannot_hold_a_dialogue_is_refused_before_a_teacher_is_asked(
+    folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(folder / STUDENT, tmp_path / "silent")
+    (tmp_path / "silent" / "chat_template.jinja").unlink()
+    spec = write_sums(tmp_path)
+    text = re.sub(r"model student = .*", 'model student = hf("silent")', spec.read_text())
+    spec.write_text(text)
+    with serve_teacher(answer_sums) as server:
+        result = run_exgrpo("run", "sums.exg", "--out", "out", cwd=tmp_path, env=server.env)
+        assert server.prompts == []
+    assert result.returncode == 3, result.stderr
+    assert "The tokenizer of silent has no chat template" in result.stderr
