@@ -68,6 +68,8 @@ class RewardTable:
         self._judgements = judgements
         self._neutralise = neutralise
         self._substitute = substitute
+        self.substituted: list[str] = []
+        """Why a failed term took the value that the reward declares, once for each place at which it did."""
         self._nodes = {node.id: node for node in reward.nodes}
         self._terms = frozenset(reward.terms)
         self._num_turns = [_count_turns(rollout) for rollout in rollouts]
@@ -158,6 +160,7 @@ class RewardTable:
         if node.id not in self._terms:
             return value
         if isinstance(value, Failed) and self._substitute is not None:
+            self.substituted.append(f"term `{node.id}` failed: {value.reason}")
             value = self._substitute
         if node.id in self._neutralise and isinstance(value, int | float):
             return 0

@@ -28,6 +28,8 @@ class Scores(Record):
     it is not applicable, no number, or the rollout failed."""
     dropped: tuple[str | None, ...]
     """Why the rollout has no total; None where it has one."""
+    substituted: tuple[str, ...] = ()
+    """Of the whole group: why a term failed and took the value that the reward declares, once for each value."""
 
 
 def evaluate_reward(
@@ -138,7 +140,7 @@ def _collect_scores(table: RewardTable, dropped: list[str | None]) -> Scores:
         if reason is None and total is None:
             dropped[place] = _explain_total(value)
         totals.append(total)
-    return Scores(tuple(totals), terms, tuple(dropped))
+    return Scores(tuple(totals), terms, tuple(dropped), tuple(table.substituted))
 
 
 def _to_number(value: Value) -> float | None:

@@ -50,6 +50,7 @@ def describe_step(
     right, punished = _count_punished(groups_P, advantages_PG, right_term)
     voids: Counter[str] = Counter()
     dropped: Counter[str] = Counter()
+    substituted: Counter[str] = Counter()
     truncated = 0
     for group in groups_P:
         for member in group.members:
@@ -58,12 +59,14 @@ def describe_step(
                     dropped[TOO_LONG] += 1
                 else:
                     voids[member.scenario] += 1
+        substituted.update(group.scores.substituted)
         dropped.update(reason for reason in group.scores.dropped if reason is not None)
         truncated += sum(member.num_truncated for member in group.sampled)
     return {
         "rollouts": sum(len(group.sampled) for group in groups_P),
         "voids": dict(voids),
         "dropped": dict(dropped),
+        "substituted": dict(substituted),
         "truncated_turns": truncated,
         "groups": len(groups_P),
         "groups_without_signal": sum(not has_signal(advantages_G) for advantages_G in advantages_PG),
@@ -262,6 +265,7 @@ def summarize_stage(lines: Sequence[Mapping[str, Any]], seconds: float) -> dict[
         "truncated_turns": sum(line["truncated_turns"] for line in lines),
         "voids": _add_counts(line["voids"] for line in lines),
         "dropped": _add_counts(line["dropped"] for line in lines),
+        "substituted": _add_counts(line["substituted"] for line in lines),
     }
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -8,7 +10,9 @@ pytest.importorskip("torch")
 pytest.importorskip("trl")
 
 from exgrpo_artifact.evaluate import Rollout, Scores, evaluate_reward
+from exgrpo_artifact.graph import OnFailure
 from exgrpo_artifact.record import replace
+from exgrpo_artifact.values import Failed
 from exgrpo_runtime import scoring
 from exgrpo_runtime.generate import SampledTurn
 from exgrpo_runtime.grpo_metrics import describe_step
@@ -144,6 +148,64 @@ def test_a_silent_group_is_kept_or_skipped():
     assert build_batch(make_grpo(silent="skip"), groups, advantages, EOS).masks == [[0, 0]] * 2 + [[1, 1]] * 2
 
 
+FAILED = Failed("the judge timed out")
+TIMED_OUT, NOT_FINITE = (
+    "term `outcome` failed: the judge timed out",
+    "term `outcome` failed: .*not a finite number",
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"), [(FAILED, TIMED_OUT), (math.nan, NOT_FINITE), (math.inf, NOT_FINITE)]
+)
+@pytest.mark.parametrize(
+    ("action", "totals", "counts"),
+    [
+        # Lengths of 0.02 beside the outcomes 1, what failed, and 0.
+        ("drop_rollout", (1.02, None, 0.02), (1, 0)),
+        ("drop_group", (None, None, None), (3, 0)),
+        ("value", (1.02, 0.27, 0.02), (0, 1)),
+    ],
+)
+def test_a_term_that_failed_follows_on_failure_and_is_counted(
+    tmp_path, monkeypatch, value, reason, action, totals, counts
+):
+    reward = ask_judge(make_reward(), OnFailure(action=action, value=0.25 if action == "value" else None))
+    stage = make_grpo()
+    context = make_context(tmp_path, make_artifact(stage)._replace(rewards={"sums": reward}))
+    answers = {"0": 1.0, "1": value, "2": 0.0}
+    monkeypatch.setattr(
+        scoring, "answer_judgements", lambda asked, _: {one.key: answers[str(one.rollout)] for one in asked}
+    )
+    monkeypatch.setattr(
+        scoring,
+        "build_record",
+        lambda dialogue, member: Rollout(
+            scenario=member.scenario, turns={"explain": (), "final": "x"}, tokens=2, num_turns=1, seed=0
+        ),
+    )
+    groups = score_groups(context, stage, [QUESTION], [[make_member("full") for _ in answers]])
+    assert groups[0].scores.totals == pytest.approx(totals)
+    advantages = weigh_groups(stage, groups, [group.scores for group in groups])
+    line = describe_step(groups, advantages, {}, "total")
+    assert (sum(line["dropped"].values()), sum(line["substituted"].values())) == counts
+    assert re.fullmatch(
+        reason, next(text for text in [*line["dropped"], *line["substituted"]] if "group" not in text)
+    )
+    assert [advantage != 0 for advantage in advantages[0]] == [total is not None for total in totals]
+
+
+def ask_judge(reward, on_failure=None):
+    """The reward with a judge in the place of the outcome."""
+    nodes = tuple(
+        replace(node, op="call", args=("final",), params={"fn": "judge.score"})
+        if node.id == "outcome"
+        else node
+        for node in reward.nodes
+    )
+    return replace(reward, nodes=nodes, on_failure=on_failure or reward.on_failure)
+
+
 def test_judges_are_asked_once_for_all_groups_and_answers_find_their_own(tmp_path, monkeypatch):
     calls: list[list[str]] = []
 
@@ -151,18 +213,7 @@ def test_judges_are_asked_once_for_all_groups_and_answers_find_their_own(tmp_pat
         calls.append([judgement.key for judgement in judgements])
         return {judgement.key: float(judgement.rollout) for judgement in judgements}
 
-    reward = make_reward()
-    asked = replace(
-        reward,
-        **{
-            "nodes": tuple(
-                replace(node, op="call", args=("final",), params={"fn": "judge.score"})
-                if node.id == "outcome"
-                else node
-                for node in reward.nodes
-            )
-        },
-    )
+    asked = ask_judge(make_reward())
     stage = make_grpo()
     context = make_context(tmp_path, make_artifact(stage)._replace(rewards={"sums": asked}))
     monkeypatch.setattr(scoring, "answer_judgements", judge)

@@ -231,6 +231,7 @@ def _list_facts(stage: StageRecord, metrics: Metrics) -> tuple[tuple[str, str], 
 
 def _count_losses(metrics: Metrics) -> tuple[tuple[str, str, str], ...]:
     voids = add_counts([as_counts(line.get("voids")) for line in metrics])
+    replaced = add_counts([as_counts(line.get("substituted")) for line in metrics])
     dropped = add_counts([as_counts(line.get("dropped")) for line in metrics])
     truncated = sum(as_count(line.get("truncated_turns")) for line in metrics)
     groups = sum(as_count(line.get("groups")) for line in metrics)
@@ -245,6 +246,11 @@ def _count_losses(metrics: Metrics) -> tuple[tuple[str, str, str], ...]:
         ("groups without a signal", format_count(silent), share),
         ("groups sampled anew", format_count(resampled), "they had no signal"),
         ("rollouts dropped", format_count(sum(dropped.values())), write_counts(dropped)),
+        (
+            "failed terms that took the declared value",
+            format_count(sum(replaced.values())),
+            write_counts(replaced),
+        ),
         ("void rollouts", format_count(sum(voids.values())), write_counts(voids)),
         ("turns cut at the token limit", format_count(truncated), ""),
     )
