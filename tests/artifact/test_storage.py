@@ -12,7 +12,7 @@ from exgrpo_artifact.canonical import dump_canonical, hash_text, hash_value
 from exgrpo_artifact.errors import ArtifactError
 from exgrpo_artifact.evaluate import Rollout, evaluate_reward
 from exgrpo_artifact.graph import RewardFile
-from exgrpo_artifact.manifest import FORMAT, Hashes, Manifest, Provenance
+from exgrpo_artifact.manifest import FORMAT, GrpoStage, Hashes, Manifest, Provenance
 from exgrpo_artifact.record import replace
 from exgrpo_artifact.storage import compute_content_hash, read_artifact
 from exgrpo_artifact.validation import validate_json
@@ -170,6 +170,13 @@ def test_an_artifact_of_the_first_format_still_loads() -> None:
     artifact = read_artifact(Path(__file__).parent / "format_1" / "lessons")
     assert artifact.manifest.format == 1
     assert artifact.manifest.format < FORMAT
+    (train,) = (stage for stage in artifact.manifest.stages if isinstance(stage, GrpoStage))
+    assert (train.truncated, train.silent, train.resample, train.kl_gradient) == (
+        "train",
+        "keep",
+        0,
+        "unbiased",
+    )
     reward = artifact.rewards["judged"]
     rollouts = [
         Rollout(scenario="full", turns={"explain": (), "final": text}, tokens=0, num_turns=1, seed=0)

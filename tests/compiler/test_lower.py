@@ -203,9 +203,22 @@ task t {
     assert isinstance(train, GrpoStage)
     assert (train.kl, train.clip, train.aux, train.aux_batch, train.items) == (0.02, 0.2, 0.2, 16, 16)
     assert (train.scale, train.baseline, train.loss, train.max_new) == ("group", "group", "dapo", 256)
+    assert (train.truncated, train.silent, train.resample, train.kl_gradient) == (
+        "train",
+        "keep",
+        0,
+        "unbiased",
+    )
     assert train.optimizer.lr == 1e-5
     assert isinstance(test, EvaluateStage)
     assert (test.term, test.max_new) == ("total", 256)
+
+
+def test_what_the_paper_leaves_open_is_said_in_the_stage() -> None:
+    said = "truncated: mask, silent: skip, resample: 2, kl_gradient: k3"
+    manifest = compile_manifest(GSM8K.replace("steps: 500,", f"steps: 500, {said},"))
+    (train,) = (stage for stage in manifest.stages if isinstance(stage, GrpoStage))
+    assert (train.truncated, train.silent, train.resample, train.kl_gradient) == ("mask", "skip", 2, "k3")
 
 
 def test_evaluation_stays_within_what_was_trained() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from exgrpo_artifact.errors import DiskError, ModelError, SourceError
 from exgrpo_artifact.graph import Node, RewardGraph
-from exgrpo_artifact.manifest import Limits, Manifest, Model, Price, Rubric, Sampling
+from exgrpo_artifact.manifest import GrpoStage, Limits, Manifest, Model, Price, Rubric, Sampling
 from exgrpo_artifact.record import replace
 from exgrpo_artifact.storage import Artifact
 from exgrpo_runtime.planning.bills import make_bill
@@ -305,6 +305,17 @@ def test_judges_are_asked_for_every_rollout_and_every_evaluated_answer() -> None
     assert (training.stage, training.planned) == ("train", Range(0, 24, 24))
     assert (evaluation.stage, evaluation.planned) == ("test", Range(0, 15, 15))
     assert [bill.model.name for bill in plan.bills] == ["tutor", "critic"]
+
+
+def test_groups_that_may_be_sampled_anew_may_be_judged_as_often_more() -> None:
+    artifact = make_judged(is_branch=False)
+    stages = tuple(
+        replace(stage, resample=2) if isinstance(stage, GrpoStage) else stage
+        for stage in artifact.manifest.stages
+    )
+    plan = plan_rows(change_manifest(artifact, stages=stages), make_rows(5))
+    training = next(one for one in plan.calls if one.what == "judge.score")
+    assert training.planned == Range(0, 24, 72)
 
 
 def test_a_judge_in_a_branch_is_expected_for_half_of_the_rollouts() -> None:
