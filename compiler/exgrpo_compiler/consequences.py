@@ -217,6 +217,9 @@ def _gather_misses(specs: Sequence[SpecFile], found: Sequence[Diagnostic]) -> It
     others = {id(each) for group in groups.values() for each in group[1:]}
     firsts = {id(group[0]): group for group in groups.values()}
     meant = {name for miss in misses.values() for name in (miss.meant,) if name is not None}
+    meant.update(
+        each.fix.edits[0].text for each in found if each.id == "kind-mismatch" and each.fix is not None
+    )
     for each in found:
         if id(each) in others or (each.id.startswith(_UNUSED) and _get_text(each.span) in meant):
             continue
@@ -255,6 +258,8 @@ def _find_cause(problem: Diagnostic, miss: _Miss, misses: Iterable[_Miss]) -> fr
     other = next((each for each in misses if each.meant == miss.name), None)
     if other is not None:
         return frozenset((miss.name, other.name))
+    if problem.id == "unknown-scenario":
+        return frozenset((miss.name, problem.id))  # rewards, stages and tests say it in words of their own
     return frozenset((miss.name, problem.id, problem.message))
 
 

@@ -96,11 +96,17 @@ def _find_answer(context: Context, type_: TypeExpr, name: str, span: Span) -> An
         return None
     if type_.fields is None and context.program.find(context.module, name.partition(".")[0]) is None:
         known = [*ANSWER_KINDS, "regex", *context.program.names_of(context.module, "answer")]
+        own = [kind for kind in ANSWER_KINDS if kind.startswith(f"{name}.")]
         context.problems.error(
             "unknown-name",
             span,
             f"There is no answer type `{name}`.",
-            hint=suggest_name(name, known) or list_names(known, "the answer types are"),
+            hint=suggest_name(name, known)
+            or (
+                "write " + " or ".join(f"`{kind}`" for kind in own)
+                if own
+                else list_names(known, "the answer types are")
+            ),
             fix=suggest_fix(span, name, known),
         )
         return None

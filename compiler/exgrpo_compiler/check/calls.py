@@ -29,7 +29,7 @@ from exgrpo_compiler.check.scope import PLACE_TITLES, Scope
 from exgrpo_compiler.check.similarity import check_similarity
 from exgrpo_compiler.diagnostics import Edit, Fix, suggest_name
 from exgrpo_compiler.ir import Typed
-from exgrpo_compiler.problems import list_names, suggest_fix
+from exgrpo_compiler.problems import is_one_slip, list_names, suggest_fix
 from exgrpo_compiler.source import Span
 from exgrpo_compiler.units import describe_unit
 from exgrpo_compiler.value_types import NUMBER, Type
@@ -295,6 +295,7 @@ _OTHER_NAMES = {
     "avg": _AVERAGE,
     "average": _AVERAGE,
     "len": "`words(text)` counts words, `count(x where condition)` rollouts; a rollout's own length is `.tokens`",
+    "judge": "a judge is asked by `judge.score(text, rubric: NAME, by: MODEL)` or `judge.same(a, b, by: MODEL)`",
     "length": "`words(text)` counts words, `count(x where condition)` rollouts; a rollout's own length is `.tokens`",
 }
 """What other languages call a function -> what is written here in a reward."""
@@ -302,6 +303,8 @@ _OTHER_NAMES = {
 
 def _report_unknown(scope: Scope, function: Expr, name: str) -> None:
     problems = scope.context.problems
+    if _report_method(scope, function):
+        return
     if not name:
         problems.error("kind-mismatch", function.span, "Only a function can be called.")
         return
@@ -313,7 +316,9 @@ def _report_unknown(scope: Scope, function: Expr, name: str) -> None:
         problems.error("kind-mismatch", function.span, f"`{name}` is a value and cannot be called.")
         return
     message = f"There is no function `{name}`."
-    own = _OTHER_NAMES.get(name)
+    own = _OTHER_NAMES.get("judge" if name.startswith("judge.") else name)
+    if own is not None and any(is_one_slip(name, f"judge.{judge}") for judge in JUDGES):
+        own = None
     if own is not None and scope.place == "reward":
         problems.error("unknown-function", function.span, message, hint=own)
         return
@@ -324,6 +329,25 @@ def _report_unknown(scope: Scope, function: Expr, name: str) -> None:
         hint=suggest_name(name, known) or list_names(known, "there are", limit=len(known)),
         fix=suggest_fix(function.span, name, known),
     )
+
+
+def _report_method(scope: Scope, function: Expr) -> bool:
+    """Reports `value.strip(…)`, which is a pipe here."""
+    if not isinstance(function, Attribute) or function.name.text not in FUNCTIONS:
+        return False
+    value, name = function.value, function.name
+    if not FUNCTIONS[name.text].is_filter:
+        return False
+    shown = value.span.source.text[value.span.start : value.span.end]
+    dot = Span(value.span.source, value.span.end, name.span.start)
+    scope.context.problems.error(
+        "kind-mismatch",
+        name.span,
+        f"A value has no methods; `{name.text}` is a pipe.",
+        hint=f"write {shown} | {name.text}…",
+        fix=Fix(f"write `| {name.text}`", (Edit(dot, " | "),), is_safe=True),
+    )
+    return True
 
 
 def _list_known(scope: Scope) -> list[str]:

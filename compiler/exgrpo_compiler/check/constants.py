@@ -380,7 +380,11 @@ def _read_entries(context: Context, expr: Expr, setting: Setting) -> tuple[tuple
 def read_range(context: Context, expr: Expr, what: str) -> tuple[float, float] | None:
     """Both ends of `a..b`, with a < b."""
     if not isinstance(expr, Range):
-        _report_due(context, expr, what, "a range", "as 0..1, its lower end and its upper end")
+        meant = _find_ends(expr)
+        hint = (
+            f"write {meant[0].text}..{meant[1].text}" if meant else "as 0..1, its lower end and its upper end"
+        )
+        _report_due(context, expr, what, "a range", hint)
         return None
     ends = [read_constant(context, end) for end in (expr.low, expr.high)]
     if any(end is None for end in ends):
@@ -402,6 +406,17 @@ def read_range(context: Context, expr: Expr, what: str) -> tuple[float, float] |
         )
         return None
     return float(low), float(high)
+
+
+def _find_ends(expr: Expr) -> tuple[Number, Number] | None:
+    """Both ends of a range that was written in another way: `0-4`, `[0, 4]`."""
+    parts: tuple[Expr, ...] = ()
+    if isinstance(expr, Binary) and expr.op == "sub":
+        parts = (expr.left, expr.right)
+    elif isinstance(expr, ListExpr):
+        parts = expr.items
+    numbers = tuple(part for part in parts if isinstance(part, Number))
+    return (numbers[0], numbers[1]) if len(numbers) == len(parts) == 2 else None
 
 
 def _report_due(context: Context, expr: Expr, what: str, due: str, hint: str) -> None:

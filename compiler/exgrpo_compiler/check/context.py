@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from exgrpo_artifact.record import Record, field, replace
-from exgrpo_compiler.ast import Attribute, Decl, Expr, Name, Ref, TypeExpr
+from exgrpo_compiler.ast import Attribute, Decl, Expr, Name, Ref, Text, TypeExpr
 from exgrpo_compiler.builtins import PLANNED
-from exgrpo_compiler.diagnostics import Edit, Fix, Label
+from exgrpo_compiler.diagnostics import Edit, Fix, Label, find_closest
 from exgrpo_compiler.problems import Problems
 from exgrpo_compiler.program import MISSING, Key, ModuleAlias, Program, TermsOff
 from exgrpo_compiler.source import Span
@@ -77,9 +77,17 @@ def find_declaration(context: Context, expr: Expr, kinds: tuple[str, ...], what:
             return _find_in_module(context, alias, expr.name, kinds, what)
     if not isinstance(expr, Ref):
         due = " or ".join(KIND_TITLES[kind] for kind in kinds)
-        context.problems.error("kind-mismatch", expr.span, f"The name of {due} is due here, for {what}.")
+        message, name = f"The name of {due} is due here, for {what}.", get_quoted_name(context, expr)
+        fix = Fix(f"write `{name}`, without quotes", (Edit(expr.span, name),), is_safe=True) if name else None
+        context.problems.error("kind-mismatch", expr.span, message, hint=fix.title if fix else None, fix=fix)
         return None
     return find_name(context, expr.name, expr.span, kinds, what)
+
+
+def get_quoted_name(context: Context, expr: Expr) -> str | None:
+    """The name of a declaration that stands in quotes here."""
+    is_name = isinstance(expr, Text) and isinstance(context.program.find(context.module, expr.value), Key)
+    return expr.value if is_name and isinstance(expr, Text) else None
 
 
 def find_name(context: Context, name: str, span: Span, kinds: tuple[str, ...], what: str) -> Key | None:
@@ -130,6 +138,11 @@ def report_unknown_name(
         fix = Fix(f"write `{own}`", (Edit(span, own),), is_safe=True)
         message = f"There is no `{name}` here: truth values are `true` and `false`."
         context.problems.error("unknown-name", span, message, hint=fix.title, fix=fix)
+        return
+    if kinds == ("const",) and find_closest(name, known) is None:
+        message = f"There is no const `{name}`."
+        hint = f'declare it or import it with `use`; a text stands in quotes: "{name}"'
+        context.problems.error("unknown-name", span, message, hint=hint)
         return
     due = what or " or ".join(KIND_TITLES[kind].split(" ", 1)[1] for kind in kinds)
     context.problems.unknown(

@@ -139,7 +139,8 @@ def check_dialogue(context: Context, decl: Decl) -> CheckedDialogue | None:
             steps.read(inner.others, {**types, loop.variable.text: probe_type}, in_loop=True)
     steps.read([part for part in outside if not isinstance(part, ForStep)], types, in_loop=False)
     scenarios = _read_scenarios(context, _list_scenarios(block), count)
-    if not any(isinstance(part, AssistantStep) for part in outside) and not decl.is_damaged:
+    # Where there is a user message, it was said of that one that no assistant turn follows.
+    if not any(isinstance(part, AssistantStep | UserStep) for part in outside) and not decl.is_damaged:
         context.problems.error(
             "dialogue-shape",
             name.span,

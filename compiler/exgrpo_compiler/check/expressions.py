@@ -402,9 +402,26 @@ def verify_same_unit(scope: Scope, span: Span, left: Typed, right: Typed) -> boo
         "unit-mismatch",
         span,
         f"One side is {describe_unit(left.type.unit)}, the other {describe_unit(right.type.unit)}.",
-        hint=f"write the unit on both sides: `{left.type.unit or right.type.unit}`",
+        hint=_suggest_unit(left, right),
     )
     return False
+
+
+def _suggest_unit(left: Typed, right: Typed) -> str:
+    """What to write where two numbers have different units, or one has none."""
+    unit = left.type.unit or right.type.unit
+    if {left.type.unit, right.type.unit} != {"%", None}:
+        return f"write the unit on both sides: `{unit}`"
+    share = left if left.type.unit == "%" else right
+    while share.op != "const" and share.args:
+        share = next((part for part in share.args if part.type.unit == "%"), share.args[0])
+    written = share.span.source.text[share.span.start : share.span.end]
+    value = get_literal(share)
+    return (
+        f"a share is a plain number here: write {value / 100:g} for {written}"
+        if value is not None
+        else "a share is a plain number here"
+    )
 
 
 def verify_type(scope: Scope, value: Typed, due: Type, what: str, *, hint: str | None = None) -> bool:

@@ -59,7 +59,7 @@ def check_outcome(scope: Scope, name: str, arguments: tuple[Argument, ...], span
             read_answer_expression(scope.context, bound["answer"].value) if "answer" in bound else declared
         )
         if answer is None:
-            if "answer" not in bound:
+            if "answer" not in bound and not _is_open(scope, turn_expr):
                 scope.context.problems.error(
                     "missing-argument",
                     span,
@@ -97,6 +97,16 @@ def _get_exchange(scope: Scope, expr: Expr) -> CheckedExchange | None:
     if not isinstance(meaning, RolloutName):
         return None
     return meaning.dialogue.get_exchange(expr.name.text)
+
+
+def _is_open(scope: Scope, expr: Expr) -> bool:
+    """Whether the dialogue of a turn is broken, so that what the turn lacks may have been meant."""
+    meaning = (
+        scope.names.get(expr.value.name)
+        if isinstance(expr, Attribute) and isinstance(expr.value, Ref)
+        else None
+    )
+    return isinstance(meaning, RolloutName) and meaning.dialogue.is_open
 
 
 def check_filter_call(scope: Scope, name: str, arguments: tuple[Argument, ...], span: Span) -> Typed | None:

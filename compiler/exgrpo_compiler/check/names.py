@@ -50,6 +50,11 @@ def check_name(scope: Scope, expr: Ref, check_const: CheckConst) -> Typed | None
     if expr.name in _CALLABLE:
         problems.error("kind-mismatch", expr.span, f"`{expr.name}` is a function; write `{expr.name}(…)`.")
         return None
+    columns = next((key for key, meaning in scope.names.items() if isinstance(meaning, Columns)), None)
+    if columns is not None and find_closest(expr.name, scope.names) is None:
+        hint = f"a column of the row is written `{columns}.{expr.name}`"
+        problems.error("unknown-name", expr.span, f"There is no `{expr.name}` here.", hint=hint)
+        return None
     known = [*scope.names, *scope.term_names, *scope.context.program.names_of(scope.context.module, "const")]
     report_unknown_name(scope.context, expr.name, expr.span, known)
     return None

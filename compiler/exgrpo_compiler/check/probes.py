@@ -114,7 +114,10 @@ def _read_rules(
         )
         return {}
     keys: dict[Key, Expr] = {}
+    missing = _report_missing(context, expr.items)
     for item in expr.items:
+        if item in missing:
+            continue
         key = find_declaration(context, item, ("rule",), f"`rules` of `{probes}`")
         if key is None:
             continue
@@ -131,6 +134,30 @@ def _read_rules(
         if isinstance(rule, CheckedRule) and dataset is not None:
             _verify_rule_fits(context, item, key, rule, dataset)
     return keys
+
+
+def _report_missing(context: Context, items: Sequence[Expr]) -> Sequence[Ref]:
+    """Reports names of one list that nothing declares and nothing is like, once: their import was forgotten."""
+    known = context.program.names_of(context.module, "rule")
+    missing = [
+        item
+        for item in items
+        if isinstance(item, Ref)
+        and context.program.find(context.module, item.name) is None
+        and not context.is_lost(item.name)
+        and find_closest(item.name, known) is None
+    ]
+    if len(missing) < 2:
+        return ()
+    names = [item.name for item in missing]
+    context.problems.error(
+        "unknown-name",
+        missing[0].span,
+        f"There are no rules {', '.join(f'`{name}`' for name in names[:-1])} and `{names[-1]}`.",
+        labels=tuple(Label(item.span, "and here") for item in missing[1:]),
+        hint=f"declare them, or import them, as by `use std.rules.{{{', '.join(names)}}}`",
+    )
+    return missing
 
 
 def _verify_rule_fits(
@@ -203,6 +230,16 @@ def _read_yields(context: Context, statements: Sequence[YieldsStmt], decl: Decl)
     return tuple(fields.values())
 
 
+def _report_subject(context: Context, statement: KeepStmt) -> None:
+    subject, known = statement.subject, ("probe", "item")
+    message = f"A filter keeps a `probe` or an `item`, not a `{subject.text}`."
+    if statement.name is None and find_closest(subject.text, known) is None:
+        hint = f"write `keep probe {subject.text} where …`, or `keep item {subject.text} where …`"
+        context.problems.error("unknown-name", subject.span, message, hint=hint)
+        return
+    context.problems.unknown("unknown-name", subject.span, message, subject.text, known, "write")
+
+
 def _read_keeps(
     context: Context,
     statements: Sequence[KeepStmt],
@@ -216,14 +253,7 @@ def _read_keeps(
     for index, statement in enumerate(statements, start=1):
         subject: Literal["probe", "item"] = "probe" if statement.subject.text == "probe" else "item"
         if statement.subject.text not in ("probe", "item"):
-            context.problems.unknown(
-                "unknown-name",
-                statement.subject.span,
-                f"A filter keeps a `probe` or an `item`, not a `{statement.subject.text}`.",
-                statement.subject.text,
-                ("probe", "item"),
-                "write",
-            )
+            _report_subject(context, statement)
             continue
         name = statement.name.text if statement.name else f"{subject}_{index}"
         if name in first and statement.name is not None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from exgrpo_artifact.graph import OnFailure
 from exgrpo_artifact.record import replace
-from exgrpo_compiler.ast import Assign, Call, Decl, Expr, Name, Ref
+from exgrpo_compiler.ast import Assign, Call, Decl, Expr, Name, Number, Ref
 from exgrpo_compiler.builtins import Setting
 from exgrpo_compiler.check.arguments import bind_arguments
 from exgrpo_compiler.check.constants import MAX_CHAIN, read_constant, read_number, read_range
@@ -17,7 +17,7 @@ from exgrpo_compiler.check.params import BoundParam, bind_params, require_param
 from exgrpo_compiler.check.scope import Meaning, RecordName, RolloutName, Scope
 from exgrpo_compiler.diagnostics import Label, find_closest, suggest_name
 from exgrpo_compiler.ir import CheckedDataset, CheckedDialogue, CheckedReward, Typed
-from exgrpo_compiler.problems import list_names, suggest_fix
+from exgrpo_compiler.problems import suggest_fix
 from exgrpo_compiler.program import Key
 from exgrpo_compiler.source import Span
 from exgrpo_compiler.units import describe_unit
@@ -232,6 +232,11 @@ def _verify_total(context: Context, assigns: Mapping[str, Assign], checked: Mapp
             "level-mismatch",
             span,
             "`total` is one number for a rollout, but this differs from turn to turn.",
+            labels=tuple(
+                Label(assigns[term].value.span, f"`{term}` has a value for each turn")
+                for term in checked
+                if term != "total" and checked[term].level == "turn"
+            ),
             hint="aggregate over the turns: mean(…)",
         )
 
@@ -258,11 +263,12 @@ def _read_failure(context: Context, expr: Expr) -> OnFailure:
         number = read_number(context, bound["x"].value, _VALUE, constant) if bound and constant else None
         return OnFailure(action="value", value=number)
     word = expr.name if isinstance(expr, Ref) else ""
+    own = f"write value({expr.text})" if isinstance(expr, Number) else suggest_name(word, _ACTIONS)
     context.problems.error(
         "invalid-value",
         expr.span,
         "`on_failure` is drop_rollout, drop_group or value(x).",
-        hint=suggest_name(word, _ACTIONS) or list_names(_ACTIONS, "one of"),
+        hint=own or "one of `drop_rollout`, `drop_group`, `value(x)`",
         fix=suggest_fix(expr.span, word, _ACTIONS) if word else None,
     )
     return OnFailure()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exgrpo_compiler.ast import RecordField, Text, TypeExpr
+from exgrpo_compiler.ast import RecordField, Ref, Text, TypeExpr
 from exgrpo_compiler.check.context import Context
 from exgrpo_compiler.check.forms import report_double
 from exgrpo_compiler.diagnostics import Edit, Fix
@@ -73,13 +73,16 @@ _OTHER_NAMES = {
 
 
 def _read_choice(context: Context, type_: TypeExpr) -> Type | None:
+    names = [argument.value.name for argument in type_.arguments if isinstance(argument.value, Ref)]
     options = [argument.value.value for argument in type_.arguments if isinstance(argument.value, Text)]
     if len(options) < len(type_.arguments) or len(options) < 2:
         context.problems.error(
             "type-mismatch",
             type_.span,
             'A choice lists at least two texts: choice("A", "B").',
-            hint='as choice("A", "B")',
+            hint="write choice(" + ", ".join(f'"{name}"' for name in names) + ")"
+            if len(names) == len(type_.arguments) > 1
+            else 'as choice("A", "B")',
         )
         return None
     if len(set(options)) < len(options):

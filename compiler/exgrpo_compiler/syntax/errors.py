@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from exgrpo_artifact.named import NamedTuple
-from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix, Label, suggest_name
+from exgrpo_compiler.diagnostics import Diagnostic, Edit, Fix, Label, find_closest, suggest_name
 from exgrpo_compiler.problems import is_one_slip, suggest_fix
 from exgrpo_compiler.source import Source, Span
 from exgrpo_compiler.syntax.foreign import describe_foreign, find_statement_hint
@@ -17,6 +17,7 @@ from exgrpo_compiler.syntax.terminals import (
     PUNCTUATION,
     RESERVED,
     STATEMENT_WORDS,
+    STRINGS,
 )
 from exgrpo_compiler.syntax.tokens import get_end, get_span, is_first_on_line
 from exgrpo_compiler.syntax.tree import Token
@@ -177,6 +178,12 @@ def _describe_word(failure: Failure) -> Diagnostic | None:
     token = _get_token(failure)
     if token is None or token.type not in RESERVED:
         return None
+    if token.type == "WHERE" and "COMPARISON" in failure.accepts:
+        return _report(
+            failure,
+            "`where` has no place here: it says which values an aggregate takes.",
+            "write mean(x where condition); a value of one rollout is `a if condition else b`",
+        )
     if "NAME" in failure.accepts and "NUMBER" not in failure.accepts:
         return _report(failure, f"`{token}` is a reserved word and cannot be a name.")
     return None
@@ -232,10 +239,30 @@ def _report_no_statement(failure: Failure, word: Token) -> Diagnostic:
         equals = Fix("write `=`", (Edit(get_span(failure.source, token), "="),), is_safe=True)
         message = f"`{word}` is given its value by `=`; `==` compares."
         return _report(failure, message, equals.title, fix=equals)
+    told = _describe_leftover(failure, word)
+    if told is not None:
+        return told
     foreign = find_statement_hint(str(word))
     hint = foreign or suggest_name(str(word), _BLOCK_WORDS) or "a setting is written `name = value`"
     fix = None if foreign else suggest_fix(place, str(word), _BLOCK_WORDS)
     return Diagnostic("syntax-error", "error", f"`{word}` begins no statement.", place, hint=hint, fix=fix)
+
+
+def _describe_leftover(failure: Failure, word: Token) -> Diagnostic | None:
+    """A word that goes on with the value before it on its line, rather than begin a statement."""
+    step = -1 if _get_token(failure, -1) is word else -2
+    before = _get_token(failure, step - 1)
+    if before is None or before.end_line != word.line:
+        return None
+    place = get_span(failure.source, word)
+    if before.type in STRINGS and before.end == word.start:
+        message = f"The string ends at the quote before `{word}`."
+        hint = 'a quote inside of it is written `\\"`; between three quotes it stands as it is'
+        return Diagnostic("syntax-error", "error", message, place, hint=hint)
+    if before.type == "NUMBER" and find_closest(word.text, _BLOCK_WORDS) is None:
+        message = f"Expected an operator between `{before}` and `{word}`."
+        return Diagnostic("syntax-error", "error", message, place, hint=f"as `{before} * {word}`")
+    return None
 
 
 def _describe_comma(failure: Failure) -> Diagnostic | None:
@@ -269,6 +296,15 @@ def _describe_name(failure: Failure) -> Diagnostic | None:
     return None
 
 
+def _is_marked_late(failure: Failure) -> bool:
+    """Whether this is the name in `field secret gold`."""
+    token, mark, field = (_get_token(failure, step) for step in (0, -1, -2))
+    is_name = token is not None and token.type in NAMES
+    return (
+        is_name and mark is not None and field is not None and (mark.type, field.type) == ("SECRET", "FIELD")
+    )
+
+
 def _describe_expected(failure: Failure) -> Diagnostic:
     token = _get_token(failure)
     expected = describe_terminals(failure.accepts)
@@ -276,6 +312,13 @@ def _describe_expected(failure: Failure) -> Diagnostic:
     if "ELSE" in failure.accepts and "IF" not in failure.accepts and "COMPARISON" in failure.accepts:
         hint = "a conditional needs both branches: `a if condition else b`"
         expected = "`else`"
+    elif failure.accepts == {"COLON"} and token is not None and _is_marked_late(failure):
+        mark = _get_token(failure, -1)
+        return _report(failure, f"`{mark}` stands before `field`.", f"write `{mark} field {token}: …`")
+    elif token is not None and token.type == "LEFT_BRACKET" and {"NAME", "LEFT_BRACE"} <= failure.accepts:
+        item = _get_token(failure, 1)
+        shown = item if item is not None and item.type in NAMES else "text"
+        return _report(failure, "A type has no `[ ]`.", f"write `list[{shown}]`")
     elif failure.accepts == {"COLON"}:
         name, word = _get_token(failure, -1), _get_token(failure, -2)
         marked = f"{word} " if word is not None and word.type in ("OPEN", "SECRET") else ""
