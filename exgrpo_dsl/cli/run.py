@@ -56,6 +56,12 @@ if TYPE_CHECKING:
     show_default=True,
     help="Who sends a probe stage's requests: this process, or the workers of a Ray cluster (RAY_ADDRESS, else this machine).",
 )
+@click.option(
+    "--report-to",
+    type=click.Choice(("tensorboard", "trackio", "wandb")),
+    multiple=True,
+    help="Tell a tracker the figures of training. May be repeated. [default: nobody]",
+)
 @task_option
 @set_option
 def run(
@@ -68,6 +74,7 @@ def run(
     store: Path | None,
     allow_partial: bool,
     engine: Engine,
+    report_to: tuple[str, ...],
     task: str | None,
     overrides: tuple[str, ...],
 ) -> int:
@@ -86,7 +93,7 @@ def run(
             return 1
         from exgrpo_runtime.options import RunOptions
 
-        options = RunOptions(resume, limit, until, shard, store, allow_partial, engine, str(spec))
+        options = RunOptions(resume, limit, until, shard, store, allow_partial, engine, report_to, str(spec))
         return _run(artifact_dir, out, options)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from exgrpo_artifact.manifest import Manifest
 from exgrpo_artifact.storage import Artifact
+from exgrpo_runtime.tracking import NO_TRACKING, Tracking
 
 if TYPE_CHECKING:
     from exgrpo_runtime.records import Row
@@ -61,6 +62,8 @@ class Context:
     progress: Progress
     student_dir: Path | None
     """The student as the last training stage left it; None before the first."""
+    tracking: Tracking = NO_TRACKING
+    """Who is told the figures of training."""
 
     @property
     def manifest(self) -> Manifest:

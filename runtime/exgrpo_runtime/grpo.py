@@ -34,6 +34,7 @@ from exgrpo_runtime.rollouts import Member, SampledRollout, sample_groups
 from exgrpo_runtime.scoring import ScoredGroup, build_batch, find_changes, score_groups, weigh_groups
 from exgrpo_runtime.sft import draw_example
 from exgrpo_runtime.student import Student, attach_lora, load_for_stage, load_student, save_student
+from exgrpo_runtime.tracking import settle_tracking, tell_trackers
 from exgrpo_runtime.training import Example, MetricsLog, hush_deprecations
 from exgrpo_runtime.training_batch import TrainingBatch
 from exgrpo_runtime.trl_adapter import Callbacks, ExGrpoTrainer, StepFigures, build_config
@@ -69,7 +70,9 @@ def run_grpo_stage(stage: GrpoStage, context: Context) -> dict[str, Any]:
             run = _StageRun(stage, context, student, rows, log, rollouts, bar)
             longest, num_turns = run.measure_dialogues()
             config = build_config(stage, student, longest, num_turns, work, context.manifest.seed)
+            settle_tracking(config, context.tracking, context.manifest.task, stage.name)
             trainer = ExGrpoTrainer(student, stage, config, Callbacks(run.sample, run.draw_aux, run.report))
+            tell_trackers(trainer, log)
             trainer.train()
     finally:
         log.close()

@@ -28,5 +28,7 @@ class RunOptions(NamedTuple):
     is kept by `resume`, which otherwise asks for what failed again."""
     engine: Engine = "local"
     """Who sends the requests of probe stages: this process, or the workers of a Ray cluster."""
+    report_to: tuple[str, ...] = ()
+    """Trackers that training stages report to, of exgrpo_runtime.tracking; none is told anything otherwise."""
     spec: str | None = None
     """What the user named on the command line, for the record."""

@@ -43,6 +43,7 @@ from exgrpo_runtime.stages import (
 from exgrpo_runtime.student_checks import require_student
 from exgrpo_runtime.teachers.store import ReplyStore
 from exgrpo_runtime.templates import TemplateSet
+from exgrpo_runtime.tracking import Tracking, place_tracking, require_trackers
 
 Announce = Callable[[StageResult], None]
 Foresee = Callable[[Stage, RowsBySplit], None]
@@ -74,6 +75,7 @@ def run_artifact(
     stages = choose_stages(artifact.manifest, options.until)
     require_packages(artifact, stages)
     require_comparing(artifact)
+    require_trackers(options.report_to)
     _require_own_directory(out)
     with RunDir(out) as run_dir:
         _require_fitting_run(run_dir, artifact, options.resume)
@@ -186,9 +188,11 @@ class _Run:
                 store=store,
                 progress=self.progress,
                 student_dir=self.student_dir,
+                tracking=Tracking(self.options.report_to, self.run_dir.path.absolute() / "tracking"),
             )
             stores = (self.run_dir.path / "workers").absolute()
-            summary = call_stage(stage, context, self.options.engine, stores)
+            with place_tracking(context.tracking, stage.name):
+                summary = call_stage(stage, context, self.options.engine, stores)
             if isinstance(stage, ProbeStage):
                 summary = {**summary, "dataset": write_data_files(stage, context)}
             seconds = time.monotonic() - started

@@ -23,6 +23,7 @@ from exgrpo_runtime.plans import draw_probes, encode_plan, make_rng, plan_dialog
 from exgrpo_runtime.probing.probe_index import read_probes
 from exgrpo_runtime.quiet import hide_library_bars
 from exgrpo_runtime.records import Probe, Row
+from exgrpo_runtime.tracking import settle_tracking, tell_trackers
 
 hide_library_bars()
 
@@ -82,6 +83,7 @@ def run_sft_stage(stage: SftStage, context: Context) -> dict[str, Any]:
         with hush_deprecations(), context.progress.track(stage.name, steps) as bar:
             reporter = _StepReporter(stage, example_set.examples, log, bar)
             config = _build_config(stage, student, example_set.examples, scratch_dir, context.manifest.seed)
+            settle_tracking(config, context.tracking, context.manifest.task, stage.name)
             trainer = _SupervisedTrainer(
                 stage,
                 model=model,
@@ -91,6 +93,7 @@ def run_sft_stage(stage: SftStage, context: Context) -> dict[str, Any]:
                 processing_class=student.tokenizer,
                 callbacks=[reporter],
             )
+            tell_trackers(trainer, log)
             trainer.train()
     finally:
         log.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from importlib.util import find_spec
 from pathlib import Path
 
 import jsonschema
@@ -17,6 +18,7 @@ from tests.support.sums import answer_sums, write_sums
 
 pytestmark = pytest.mark.train
 
+REPORTED = ("--report-to", "tensorboard") if find_spec("tensorboard") else ()
 STUDENT = "out/stages/03-train/student"
 
 
@@ -26,9 +28,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("around")
     write_sums(path)
     with serve_teacher(answer_sums) as server:
-        result = run_exgrpo("run", "sums.exg", "--out", "out", cwd=path, env=server.env)
+        result = run_exgrpo("run", "sums.exg", "--out", "out", *REPORTED, cwd=path, env=server.env)
     assert result.returncode == 0, result.stderr
     return path
+
+
+def test_what_was_reported_lies_in_the_runs_directory(folder: Path) -> None:
+    written = [path.parent.name for path in (folder / "out" / "tracking").rglob("*tfevents*")]
+    assert sorted(written) == (["train", "warmup"] if REPORTED else [])
+    assert not list(folder.glob("runs"))
 
 
 def test_every_kept_rollout_is_there_to_read(folder: Path) -> None:
