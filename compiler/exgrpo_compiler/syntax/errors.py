@@ -185,7 +185,7 @@ def _describe_word(failure: Failure) -> Diagnostic | None:
             "write mean(x where condition); a value of one rollout is `a if condition else b`",
         )
     if "NAME" in failure.accepts and "NUMBER" not in failure.accepts:
-        return _report(failure, f"`{token}` is a reserved word and cannot be a name.")
+        return _report(failure, f"`{token}` is a reserved word and cannot be a name.", "choose another name")
     return None
 
 
