@@ -13,7 +13,7 @@ from exgrpo_compiler.diagnostics import Diagnostic
 from exgrpo_compiler.pipeline import compile_spec
 from exgrpo_dsl.checking import CheckSession
 from exgrpo_dsl.errors import UsageError
-from exgrpo_dsl.loading import UnreadableSpecError, load_module, open_spec
+from exgrpo_dsl.loading import UnreadableSpecError, open_loader, open_spec
 from exgrpo_runtime.run_dir import disk_boundary, read_json, write_text
 
 Files = Mapping[str, str]
@@ -45,7 +45,7 @@ def compile_file(path: Path, *, task: str | None = None, overrides: Sequence[str
     """
     try:
         source = open_spec(path)
-        outcome = compile_spec(source, load_module, task=task, overrides=overrides)
+        outcome = compile_spec(source, open_loader(path), task=task, overrides=overrides)
     except UnreadableSpecError as error:
         return Compiled(None, (error.diagnostic,))
     return Compiled(outcome.value if outcome.is_ok else None, outcome.diagnostics)

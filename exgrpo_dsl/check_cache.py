@@ -21,6 +21,9 @@ except ImportError:
 FOLDER = "EXGRPO_CACHE"
 """Environment variable: the folder of the cache; empty: no cache."""
 
+MANIFEST = "exg.toml"
+"""A spec below such a file belongs to a project: its libraries are compared with its lock before a stored result is served."""
+
 SAMPLE = 32
 """Of so many runs that only serve stored results, one computes one of them again."""
 
@@ -57,6 +60,11 @@ class CheckCache:
             return None
         closure, stored = entry
         return stored if all(self._hash_file(path) == digest for path, digest in closure) else None
+
+    def find_manifest(self, spec: str) -> str | None:
+        """The manifest of the project that a spec with a stored result belonged to, if there was one."""
+        closure, _ = self._entries[spec]
+        return next((path for path, digest in closure if digest and os.path.basename(path) == MANIFEST), None)
 
     def keep(self, spec: str, closure: Closure, stored: Stored) -> None:
         """Remembers a result."""

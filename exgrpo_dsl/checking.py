@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from exgrpo_artifact.errors import InternalError
 from exgrpo_artifact.named import NamedTuple
@@ -22,10 +22,14 @@ from exgrpo_dsl.loading import (
     UnreadableSpecError,
     decode_source,
     find_module,
+    list_manifests,
     read_named_bytes,
     read_source,
 )
 from exgrpo_dsl.notes import list_notes
+
+if TYPE_CHECKING:
+    from exgrpo_dsl.libraries.project import Project
 
 NUM_SAMPLED = 2
 """Stored results that are computed again in a run that computes others anyway."""
@@ -49,14 +53,18 @@ class CheckSession:
         self._sources: dict[tuple[str, str], Source] = {}
         self._parsed: dict[str, Outcome[SpecFile]] = {}
         self._imported: set[str] = set()
+        self._places: dict[str, tuple[dict[str, str], Project | None]] = {}
+        self._projects: dict[str, Project] = {}
 
     def check(self, path: str, overrides: Sequence[str] = ()) -> CheckedFile:
         """The result for a file: stored, or computed and stored.
 
         Raises:
             UsageError: there is no such file.
+            ProjectError: the project that it belongs to, or its lock, is wrong; also where a result is stored.
             UnreadableSpecError: never; a file that is no text is a diagnostic.
         """
+        self._look_up(path)
         stored = self._cache.find(path) if self._cache is not None and not overrides else None
         if stored is not None:
             return restore_result(path, stored)
@@ -67,13 +75,16 @@ class CheckSession:
 
         Raises:
             UsageError: there is no such file.
+            ProjectError: the project that it belongs to, or its lock, is wrong.
         """
-        closure: dict[str, str] = {}
+        manifests, project = self._look_up(path)
+        closure = dict(manifests)
+        find = find_module if project is None else project.find_module
         try:
             source = self._read(path, os.path.basename(path), closure)
 
             def load(target: str, importer: Source) -> Source | None:
-                found = find_module(target, importer.name)
+                found = find(target, importer.name)
                 if found is None:
                     return None
                 return self._load(found, target.removeprefix("./"), closure)
@@ -86,6 +97,25 @@ class CheckSession:
         if self._cache is not None and not overrides:
             self._cache.keep(path, tuple(closure.items()), store_result(checked))
         return checked
+
+    def _look_up(self, path: str) -> tuple[dict[str, str], Project | None]:
+        """The project that a spec belongs to, and the files that say so: manifests that are not there, one that is, its lock."""
+        folder = os.path.dirname(path)
+        if folder not in self._places:
+            *absent, manifest = list_manifests(folder)
+            if os.path.isfile(manifest):
+                seen = {manifest: _hash_file(manifest), _get_lock(manifest): _hash_file(_get_lock(manifest))}
+                self._places[folder] = {**dict.fromkeys(absent, ""), **seen}, self._open_project(manifest)
+            else:
+                self._places[folder] = dict.fromkeys([*absent, manifest], ""), None
+        return self._places[folder]
+
+    def _open_project(self, manifest: str) -> Project:
+        if manifest not in self._projects:
+            from exgrpo_dsl.libraries.project import open_project  # here: most specs are in no project
+
+            self._projects[manifest] = open_project(manifest)
+        return self._projects[manifest]
 
     def _forget(self, path: str) -> None:
         """Lets go of a file that no other has imported so far: of a thousand specs only libraries are needed twice."""
@@ -141,6 +171,17 @@ class CheckSession:
         if key not in self._parsed:
             self._parsed[key] = parse_spec(source)
         return self._parsed[key]
+
+
+def _get_lock(manifest: str) -> str:
+    from exgrpo_dsl.libraries.lockfile import LOCK
+
+    return os.path.join(os.path.dirname(manifest), LOCK)
+
+
+def _hash_file(path: str) -> str:
+    """As the cache hashes what a result depends on."""
+    return hash_bytes(read_named_bytes(path)) if os.path.exists(path) else ""
 
 
 def store_result(checked: CheckedFile) -> Stored:

@@ -15,7 +15,7 @@ from exgrpo_compiler.reference.collect import Described, DescribedModule, descri
 from exgrpo_compiler.reference.page import Writer, get_page_name
 from exgrpo_compiler.resolve import resolve_program
 from exgrpo_dsl.errors import UsageError
-from exgrpo_dsl.loading import UnreadableSpecError, find_specs, load_module, open_spec
+from exgrpo_dsl.loading import UnreadableSpecError, find_specs, open_loader, open_spec
 from exgrpo_runtime.run_dir import disk_boundary, write_text
 
 
@@ -57,8 +57,9 @@ def write_reference(pages: Mapping[str, str], out: Path) -> Path:
 def _describe_file(path: Path) -> DescribedModule:
     try:
         source = open_spec(path)
-        resolved = resolve_program(source, load_module, parse_spec)
-        checked = check_spec(source, load_module)
+        load = open_loader(path)
+        resolved = resolve_program(source, load, parse_spec)
+        checked = check_spec(source, load)
     except UnreadableSpecError as error:
         raise UsageError(f"{path}: {error}") from error
     if resolved.value is None or checked.value is None:

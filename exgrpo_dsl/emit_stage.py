@@ -14,7 +14,7 @@ from exgrpo_compiler.parse import parse_expression, parse_spec
 from exgrpo_compiler.resolve import resolve_program
 from exgrpo_compiler.source import Source
 from exgrpo_dsl.api import compile_file
-from exgrpo_dsl.loading import UnreadableSpecError, load_module, open_spec
+from exgrpo_dsl.loading import UnreadableSpecError, open_loader, open_spec
 from exgrpo_dsl.specs import load_spec
 
 STAGES: Final = ("tokens", "ast", "resolved", "checked", "ir", "artifact")
@@ -71,7 +71,7 @@ def _emit_syntax(source: Source, stage: str) -> Emitted:
 
 
 def _emit_resolved(source: Source, overrides: Sequence[str]) -> Emitted:
-    resolved = resolve_program(source, load_module, parse_spec)
+    resolved = resolve_program(source, open_loader(source.name), parse_spec)
     if resolved.value is None:
         return Emitted(None, resolved.diagnostics)
     changed = apply_overrides(resolved.value, overrides, parse_expression)

@@ -7,7 +7,7 @@ from exgrpo_compiler.lint.program import lint_program
 from exgrpo_compiler.parse import parse_spec
 from exgrpo_compiler.pipeline import check_spec
 from exgrpo_compiler.source import Source
-from exgrpo_dsl.loading import UnreadableSpecError, load_module
+from exgrpo_dsl.loading import UnreadableSpecError, open_loader
 from exgrpo_dsl.rewriting import read_spec_text
 
 
@@ -17,7 +17,7 @@ def lint_source(source: Source) -> tuple[Diagnostic, ...]:
     Raises:
         UnreadableSpecError: an imported file is no text.
     """
-    checked = check_spec(source, load_module)
+    checked = check_spec(source, open_loader(source.name))
     if checked.value is None or has_errors(checked.diagnostics):
         return checked.diagnostics
     parsed = parse_spec(source)

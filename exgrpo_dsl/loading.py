@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING
 
 from exgrpo_compiler.diagnostics import Diagnostic
 from exgrpo_compiler.source import Source, Span
+from exgrpo_dsl.check_cache import MANIFEST
 from exgrpo_dsl.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from exgrpo_compiler.program import Load
 
 LIBRARIES = {"std": "exgrpo_specs.std"}
 """First part of a dotted module name -> the installed Python package that holds its files."""
@@ -158,14 +161,48 @@ def find_module(target: str, importer: str) -> str | None:
     return os.path.join(_find_package(package), *rest.split(".")) + SUFFIX
 
 
+def list_manifests(folder: str) -> list[str]:
+    """Where an `exg.toml` is looked for, for the specs in a folder: up to the first that is there, which is then the last."""
+    found = []
+    folder = os.path.abspath(folder)
+    while True:
+        found.append(os.path.join(folder, MANIFEST))
+        above = os.path.dirname(folder)
+        if above == folder or os.path.isfile(found[-1]):
+            return found
+        folder = above
+
+
+def open_loader(path: str | Path) -> Load:
+    """How the modules are found that a spec, and what it imports, uses: with the libraries of its project, if it is in one.
+
+    Raises:
+        ProjectError: the project or its lock is wrong.
+    """
+    manifest = list_manifests(os.path.dirname(str(path)))[-1]
+    if not os.path.isfile(manifest):
+        return load_module
+    from exgrpo_dsl.libraries.project import open_project  # here: most specs are in no project
+
+    project = open_project(manifest)
+
+    def load(target: str, importer: Source) -> Source | None:
+        return _read_module(project.find_module(target, importer.name), target)
+
+    return load
+
+
 def load_module(target: str, importer: Source) -> Source | None:
-    """The Source that `use target` in `importer` means, or None where there is none.
+    """The Source that `use target` in `importer` means outside of any project, or None where there is none.
 
     Raises:
         UsageError: there is one, and it cannot be read.
         UnreadableSpecError: it is no text.
     """
-    path = find_module(target, importer.name)
+    return _read_module(find_module(target, importer.name), target)
+
+
+def _read_module(path: str | None, target: str) -> Source | None:
     if path is None or not os.path.isfile(path):
         return None
     return decode_source(path, read_named_bytes(path), target.removeprefix("./"))

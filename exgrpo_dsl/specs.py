@@ -9,7 +9,7 @@ from exgrpo_artifact.named import NamedTuple
 from exgrpo_compiler.diagnostics import Diagnostic, has_errors
 from exgrpo_compiler.pipeline import CheckedSpec, check_spec
 from exgrpo_compiler.source import Source
-from exgrpo_dsl.loading import UnreadableSpecError, load_module, open_spec
+from exgrpo_dsl.loading import UnreadableSpecError, open_loader, open_spec
 
 
 class LoadedSpec(NamedTuple):
@@ -34,7 +34,7 @@ def load_spec(path: Path, *, overrides: Sequence[str] = ()) -> LoadedSpec:
     """
     try:
         source = open_spec(path)
-        outcome = check_spec(source, load_module, overrides=overrides)
+        outcome = check_spec(source, open_loader(path), overrides=overrides)
     except UnreadableSpecError as error:
         return LoadedSpec(path, None, None, (error.diagnostic,))
     return LoadedSpec(path, source, outcome.value, outcome.diagnostics)

@@ -23,7 +23,7 @@ from exgrpo_compiler.prove.wordings import format_figure
 from exgrpo_compiler.resolve import resolve_program
 from exgrpo_compiler.source import Source
 from exgrpo_dsl.errors import UsageError
-from exgrpo_dsl.loading import UnreadableSpecError, load_module, open_spec
+from exgrpo_dsl.loading import UnreadableSpecError, open_loader, open_spec
 
 MAX_TEXT = 60
 
@@ -49,7 +49,7 @@ def stress_file(path: Path, *, rows: Path | None = None, overrides: Sequence[str
     """
     try:
         source = open_spec(path)
-        checked = check_spec(source, load_module, overrides=overrides)
+        checked = check_spec(source, open_loader(source.name), overrides=overrides)
     except UnreadableSpecError as error:
         return Stressed((), (error.diagnostic,))
     if checked.value is None or has_errors(checked.diagnostics):
@@ -65,7 +65,7 @@ def stress_file(path: Path, *, rows: Path | None = None, overrides: Sequence[str
 
 
 def _find_cases(source: Source, overrides: Sequence[str]) -> tuple[CheckedProgram, tuple[RewardCase, ...]]:
-    resolved = resolve_program(source, load_module, parse_spec).value
+    resolved = resolve_program(source, open_loader(source.name), parse_spec).value
     assert resolved is not None
     changed = apply_overrides(resolved, overrides, parse_expression).value
     assert changed is not None
@@ -90,7 +90,7 @@ def _read_rows(
     from exgrpo_dsl.preview.rows import read_raw_rows
 
     raw = read_raw_rows(path)
-    artifacts = compile_spec(source, load_module, overrides=overrides).value or {}
+    artifacts = compile_spec(source, open_loader(source.name), overrides=overrides).value or {}
     manifests = [validate_json(Manifest, files[MANIFEST]) for files in artifacts.values()]
     rows: dict[str, list[Mapping[str, Any]]] = {}
     for case in cases:

@@ -52,11 +52,15 @@ class _Loader:
         """Modules that are known to be there: the standard library's, and those imported elsewhere."""
         return [*_STANDARD, *(target for _, target in self.targets)]
 
+    def _find_meant(self, target: str) -> str | None:
+        """The module that a slip made `target` of; a library of another name is none, however alike its modules are called."""
+        return find_closest(target, [name for name in self.list_modules() if name[0] == target[0]])
+
     def _follow(self, importer: Source, use: Use) -> None:
         target = self.load(use.target, importer)
         if target is None:
             what = "file" if use.is_path else "module"
-            closest = None if use.is_path else find_closest(use.target, self.list_modules())
+            closest = None if use.is_path else self._find_meant(use.target)
             self.problems.error(
                 "unknown-module",
                 use.target_span,
@@ -67,7 +71,8 @@ class _Loader:
                 else (
                     "the path is relative to the file that imports it"
                     if use.is_path
-                    else 'a dotted name is a module of an installed library, as `std.rules`; a file is imported as "./file.exg"'
+                    else "a dotted name is a module of `std`, or of a library that exg.toml requires (`exgrpo add`); "
+                    'a file is imported as "./file.exg"'
                 ),
             )
             return

@@ -26,8 +26,23 @@ def run_quickly(arguments: list[str]) -> int | None:
     if cache is not None and not draws_sample():
         stored = [cache.find(path) for path in paths]
         if all(result is not None and not result[0] for result in stored):
+            _open_projects(cache, paths)
             return report_fine(len(paths), [note for result in stored if result for note in result[2]])
     return check_paths(paths, cache)
+
+
+def _open_projects(cache: CheckCache, paths: list[str]) -> None:
+    """Compares the libraries of the projects that the specs belong to with their locks.
+
+    Raises:
+        ProjectError: they differ.
+    """
+    manifests = {cache.find_manifest(path) for path in paths} - {None}
+    if manifests:
+        from exgrpo_dsl.libraries.project import open_project
+
+        for manifest in sorted(filter(None, manifests)):
+            open_project(manifest)
 
 
 def check_paths(
@@ -37,6 +52,7 @@ def check_paths(
 
     Raises:
         UsageError: a file is not there or cannot be read.
+        ProjectError: the project that a file belongs to, or its lock, is wrong.
         InternalError: a stored result was wrong.
     """
     import gc

@@ -48,3 +48,7 @@ def test_checking_a_sound_spec_loads_nothing_heavy(tmp_path: Path, cache: str) -
     )
     assert done.returncode == 0, done.stderr
     assert {name.partition(".")[0] for name in done.stdout.split()} & HEAVY == set()
+    # Outside of a project nothing of projects is loaded.
+    assert [
+        name for name in done.stdout.split() if name in ("tomllib", "hashlib") or "libraries" in name
+    ] == []
