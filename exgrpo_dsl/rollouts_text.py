@@ -8,6 +8,7 @@ from typing import Any
 
 from exgrpo_runtime.report.collect import as_mapping, as_mappings, as_number
 from exgrpo_runtime.report.formats import format_number, format_signed
+from exgrpo_runtime.report.rollouts import describe_turn
 
 RULE = "\u2500" * 72
 
@@ -38,21 +39,10 @@ def _write_terms(line: Mapping[str, Any]) -> str:
 
 
 def _write_messages(line: Mapping[str, Any]) -> Iterator[str]:
-    scores = as_mapping(line.get("turn_terms"))
+    turn_terms = as_mapping(line.get("turn_terms"))
     for message in as_mappings(line.get("dialogue")):
-        role, turn, probe = str(message.get("role")), message.get("turn"), message.get("probe")
-        label = role if turn is None else f"{role} {turn}"
-        said = _write_turn_scores(scores, probe) if isinstance(probe, int) else ""
+        role, turn = str(message.get("role")), message.get("turn")
+        scores = describe_turn(message, turn_terms)
         text = str(message.get("content") or "")
-        yield f"{label}:{said}"
+        yield (role if turn is None else f"{role} {turn}") + (f":   [{scores}]" if scores else ":")
         yield textwrap.indent(text, "    ") if text else "    (nothing)"
-
-
-def _write_turn_scores(scores: Mapping[str, Any], probe: int) -> str:
-    """What the terms say of the turns about one probe."""
-    values = [
-        f"{name} {format_number(as_number(found[probe]))}"
-        for name, found in scores.items()
-        if isinstance(found, list) and probe < len(found)
-    ]
-    return f"   [{' · '.join(values)}]" if values else ""

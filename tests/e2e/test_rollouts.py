@@ -157,3 +157,23 @@ def test_no_match_is_no_failure(folder: Path) -> None:
     called = call_exgrpo("rollouts", "run", "--step", 99, cwd=folder)
     assert (called.code, called.out) == (0, "")
     assert called.err.startswith("0 rollouts of stage `train`")
+
+
+def test_the_report_shows_the_scores_of_turns_too(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", steps=1)
+    line = {
+        "step": 1,
+        "row": "train:1:ab",
+        "scenario": "full",
+        "dialogue": [
+            {"role": "user", "content": "Why?"},
+            {"role": "assistant", "turn": "explain", "probe": 0, "content": "So."},
+            {"role": "assistant", "turn": "final", "content": "4"},
+        ],
+        "terms": {"outcome": 1.0},
+        "turn_terms": {"step": [0.25], "clear": [None]},
+    }
+    (run / "stages" / "04-train" / "rollouts.jsonl").write_text(json.dumps(line) + "\n")
+    assert call_exgrpo("report", "run", cwd=tmp_path).code == 0
+    page = (run / "report.html").read_text("utf-8")
+    assert page.count("<small>step 0.25 · clear \u2013</small>So.") == 1

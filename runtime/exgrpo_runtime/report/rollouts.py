@@ -24,6 +24,8 @@ class Message(NamedTuple):
     role: str
     content: str
     cut: int
+    scores: str = ""
+    """What the terms of a turn say of this one."""
 
 
 class Rollout(NamedTuple):
@@ -201,7 +203,11 @@ def _describe_rollout(line: Mapping[str, Any], phase: str, right_term: str) -> R
         scenario=str(line.get("scenario", "")),
         verdict=judge_rollout(line, right_term),
         messages=tuple(
-            cut_message(str(message.get("role", "")), message.get("content"))
+            cut_message(
+                str(message.get("role", "")),
+                message.get("content"),
+                describe_turn(message, as_mapping(line.get("turn_terms"))),
+            )
             for message in as_mappings(line.get("dialogue"))
         ),
         terms=tuple(
@@ -232,7 +238,24 @@ def _describe_turned(before: Mapping[str, Any], after: Mapping[str, Any], verdic
     )
 
 
-def cut_message(role: str, content: Any) -> Message:
+def cut_message(role: str, content: Any, scores: str = "") -> Message:
     """A message with at most MAX_CHARS characters."""
     text = "" if content is None else str(content)
-    return Message(role, text[:MAX_CHARS], max(0, len(text) - MAX_CHARS))
+    return Message(role, text[:MAX_CHARS], max(0, len(text) - MAX_CHARS), scores)
+
+
+def describe_turn(message: Mapping[str, Any], turn_terms: Mapping[str, Any]) -> str:
+    """What the terms that are said of turns say of a message; empty for all but turns about a probe.
+
+    Args:
+        message: of a rollout's dialogue.
+        turn_terms: of the rollout: term -> its value in each turn.
+    """
+    probe = message.get("probe")
+    if not isinstance(probe, int):
+        return ""
+    return " · ".join(
+        f"{name} {format_number(as_number(values[probe]))}"
+        for name, values in turn_terms.items()
+        if isinstance(values, list) and probe < len(values)
+    )
