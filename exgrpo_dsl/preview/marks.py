@@ -95,9 +95,7 @@ def make_secret(value: Any, path: str) -> Any:
     """The value, secret; a list's items and a record's fields are secret one by one."""
     if isinstance(value, str):
         return _make_text(value, path)
-    if isinstance(value, bool) or value is None:
-        return value
-    if isinstance(value, int | float):
+    if isinstance(value, int | float):  # a truth value too: to conditions 1 and 0 are the same
         return _make_number(value, mark_text(str(value), path))
     if isinstance(value, list | tuple):
         return [make_secret(item, path) for item in value]

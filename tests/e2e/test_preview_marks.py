@@ -24,6 +24,7 @@ FIELDS = {
     "ratio": 0.5,
     "solution": "First. 6 * 7 = 42",
     "is_hard": True,
+    "is_easy": False,
     "steps": ["one", "two"],
     "more": {"hint": "seven"},
 }
@@ -54,6 +55,8 @@ TEMPLATES = [
     "{% for step in item.steps %}{{ step }}{% endfor %}",
     "{% set x = item.gold %}{{ x }}",
     "{{ item.ratio | round(1) }}",
+    "{{ item.is_hard }}",
+    "{{ item.is_hard ~ ', ' ~ item.is_easy }}",
 ]
 
 
@@ -70,7 +73,8 @@ def test_what_is_made_of_a_secret_is_marked_and_reads_as_ever(template: str) -> 
     [
         "{{ item.question }}",
         "{% if item.gold > 40 %}large{% else %}small{% endif %}",
-        "{% if item.is_hard %}hard{% endif %}",
+        "{% if item.is_hard %}hard{% endif %}{% if item.is_easy or not item.is_hard %}easy{% endif %}",
+        "{% if item.is_hard == true and item.is_easy == false %}hard{% endif %}",
         "{% if item.solution == 'First. 6 * 7 = 42' %}same{% endif %}",
         "{{ item.question | lower }}",
         "{{ declassify(item.solution, reason='shown on purpose') }}",
