@@ -97,11 +97,28 @@ def test_an_endpoint_that_was_down_is_probed_again_by_one_request(monkeypatch: p
     assert ill.num_hits > 10
 
 
-def test_all_endpoints_down_is_told_after_the_tries(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoint_module, "FIRST_REST_S", 0.1)
-    model = make_fleet(find_free_url(), find_free_url(), tries=2)
-    with pytest.raises(TeacherError, match="cannot be reached"):
-        ask_many(model, 1)
+def test_all_endpoints_down_is_told_after_the_tries_however_many_requests_wait() -> None:
+    model = make_fleet(find_free_url(), find_free_url(), concurrency=16, tries=3)
+    with pytest.raises(TeacherError, match=r"cannot be reached: .* \(3 tries\)"):
+        ask_many(model, 40, at_once=16)
+
+
+def test_where_all_endpoints_fail_a_request_costs_its_tries_and_does_not_wait_for_their_rests() -> None:
+    broken = lambda n, body: refuse(500, "broken")  # noqa: E731
+    with serve_script(broken) as one, serve_script(broken) as two:
+        replies = ask_many(make_fleet(one.url, two.url, tries=3), 20)
+        assert [reply.error for reply in replies] == ["HTTP 500: broken (3 tries)"] * 20
+        assert one.num_hits + two.num_hits == 60
+
+
+def test_endpoints_that_were_all_down_are_used_again() -> None:
+    def recovers(number: int, body: dict[str, Any]) -> Response:
+        return refuse(503) if number <= 6 else slow(number, body)
+
+    with serve_script(recovers) as one, serve_script(recovers) as two:
+        replies = ask_many(make_fleet(one.url, two.url, tries=9), 60)
+        assert {reply.text for reply in replies} == {"fine"}
+        assert min(one.num_hits, two.num_hits) >= 20
 
 
 def test_retry_after_holds_the_endpoint_that_asks_for_it_and_not_the_others() -> None:

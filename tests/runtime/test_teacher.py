@@ -110,6 +110,27 @@ def test_a_base_url_that_is_none_is_told(url: str) -> None:
         open_teacher(make_model(url))
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        KEY,
+        f"me:{KEY}@host:8000/v1",
+        f"http:/me:{KEY}@host/v1",
+        f"http://me:{KEY}/x@host/v1",
+        f"http://me:{KEY}#x@host/v1",
+        f"http://host/v1 me:{KEY}@host",
+        f"http://host/v1?key={KEY}",
+    ],
+)
+def test_a_variable_that_holds_no_base_url_is_named_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    monkeypatch.setenv("HERE", value)
+    with pytest.raises(TeacherError, match="what HERE holds, which is no http") as caught:
+        open_teacher(make_model(base_url=EnvRef(env="HERE")))
+    assert KEY not in str(caught.value)
+
+
 def test_the_key_of_a_request_changes_with_what_determines_the_answer_only() -> None:
     model = make_model()
     request = make_request(model)
@@ -247,6 +268,18 @@ def test_a_proxy_of_the_environment_is_used_except_for_this_machine(monkeypatch:
             ask(make_request(far))
 
 
+@pytest.mark.parametrize("proxy", [f"socks9://me:{KEY}@proxy:1", f"http://me:{KEY}@proxy:99999", "http://"])
+def test_a_proxy_that_is_none_is_told_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", proxy)
+    with pytest.raises(TeacherError, match=r"http_proxy.*export no_proxy=teacher\.invalid") as caught:
+        open_teacher(make_model("http://teacher.invalid/v1"))
+    assert KEY not in str(caught.value)
+
+
 def make_certificate(directory: Path) -> tuple[Path, Path]:
     """A certificate for 127.0.0.1 that signs itself, and its key."""
     openssl = shutil.which("openssl")
@@ -338,6 +371,27 @@ def test_a_key_that_an_error_repeats_is_not_shown(monkeypatch: pytest.MonkeyPatc
             ask()
     assert KEY not in str(caught.value)
     assert "SECRET" in str(caught.value)
+
+
+def test_half_a_key_is_not_shown_where_a_long_error_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SECRET", KEY)
+    said = "x" * 290 + KEY
+    with open_script(lambda n, body: refuse(400, said), api_key=EnvRef(env="SECRET")) as (_, ask):
+        assert ask().error == "HTTP 400: " + "x" * 290 + "***"
+
+
+def test_credentials_of_a_url_that_an_endpoint_repeats_are_not_shown() -> None:
+    def script(number: int, body: dict[str, Any]) -> Response:
+        said = (
+            f"{endpoint.headers[-1]['Authorization']}, that is quite a long word, or quite%20a%20long%20word"
+        )
+        return chat(f"You sent {said}") if number == 1 else refuse(400, said)
+
+    with serve_script(script) as endpoint:
+        model = make_model(endpoint.url.replace("://", "://me:quite%20a%20long%20word@"))
+        with open_loop(HttpTeacher(model)) as ask:
+            assert ask(make_request(model)).text == "You sent Basic ***, that is ***, or ***"
+            assert ask(make_request(model)).error == "HTTP 400: Basic ***, that is ***, or ***"
 
 
 def test_a_refused_connection_is_fatal_where_nothing_ever_answered() -> None:

@@ -234,11 +234,40 @@ def read_setting(context: Context, expr: Expr, setting: Setting) -> object:
             hint='name the environment variable that holds it: env("API_KEY")',
         )
         return None
+    return _read_urls(context, expr, what, value)
+
+
+def _read_urls(context: Context, expr: Expr, what: str, value: Constant) -> tuple[object, ...] | None:
     urls = value.value if isinstance(value.value, list) else [value.value]
-    if urls and all(isinstance(item, str | Env) for item in urls):
-        return tuple(urls)
-    _report_due(context, expr, what, 'a text or env("NAME"), or a list of these', 'write "…", or env("NAME")')
-    return None
+    if not urls or not all(isinstance(item, str | Env) for item in urls):
+        _report_due(
+            context, expr, what, 'a text or env("NAME"), or a list of these', 'write "…", or env("NAME")'
+        )
+        return None
+    for url in urls:
+        # What has the form of a URL is looked at wherever it stands in a spec; here is what has not even that.
+        if isinstance(url, str) and not url.lower().startswith(("http://", "https://")):
+            _report_no_url(context, expr, what, url)
+            return None
+    return tuple(urls)
+
+
+def _report_no_url(context: Context, expr: Expr, what: str, url: str) -> None:
+    if "@" in url:
+        context.problems.error(
+            "secret-in-spec",
+            expr.span,
+            f"{what} holds a credential, which must not stand in a spec.",
+            hint='name an environment variable: base_url: env("TEACHER_BASE_URL")',
+        )
+        return
+    is_host = bool(url) and "://" not in url and not url.startswith("/")
+    context.problems.error(
+        "invalid-value",
+        expr.span,
+        f"{what} is an address that begins with http:// or https://; this is `{url}`.",
+        hint=f'write "http://{url}"' if is_host else 'as "http://localhost:8000/v1", or env("NAME")',
+    )
 
 
 def read_number(context: Context, expr: Expr, setting: Setting, value: Constant) -> int | float | None:

@@ -62,13 +62,14 @@ def _resolve_url(model: Model, given: str | EnvRef) -> str:
     try:
         parts = urlsplit(url)
         is_usable = parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.query
-        is_usable = is_usable and (parts.port is None or parts.port > 0)
+        is_usable = is_usable and (parts.port is None or parts.port > 0) and not any(map(str.isspace, url))
     except ValueError:
         is_usable = False
     if not is_usable:
-        where = f" ({given.env})" if isinstance(given, EnvRef) else ""
+        # What a variable holds is not shown: it may be the key, or a URL with a password that is cut in the wrong place.
+        shown = f"what {given.env} holds" if isinstance(given, EnvRef) else f"`{hide_credentials(url)}`"
         raise TeacherError(
-            f"model `{model.name}`: base_url{where} is `{hide_credentials(url)}`, which is no http(s) address."
+            f"model `{model.name}`: base_url is {shown}, which is no http(s) address such as http://localhost:8000/v1."
         )
     return url.rstrip("/").removesuffix("/chat/completions")
 

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from base64 import b64encode
 from collections.abc import Mapping
 from typing import NamedTuple
-from urllib.parse import unquote, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
-from exgrpo_runtime.teachers.addresses import hide_credentials, is_local
+from exgrpo_runtime.teachers.addresses import hide_credentials
 from exgrpo_runtime.teachers.failures import FinalError, PassingError, UnusableError
+from exgrpo_runtime.teachers.proxies import find_proxy
+from exgrpo_runtime.teachers.secrecy import encode_basic, read_credentials
 
 MAX_REPLY_BYTES = 10 * 1024 * 1024
 CONNECT_TIMEOUT_S = 10.0
@@ -40,6 +39,9 @@ class Connection:
         url: the base URL; credentials in it are sent as basic authentication and never shown.
         key: sent as bearer token.
         timeout_s: for a whole exchange.
+
+    Raises:
+        TeacherError: the environment names a proxy that cannot be used.
     """
 
     def __init__(self, url: str, key: str | None, *, timeout_s: float) -> None:
@@ -47,7 +49,7 @@ class Connection:
         self._url = httpx.URL(f"{_drop_credentials(url)}/chat/completions")
         self._headers = _build_headers(url, key, self._url)
         self._extensions = {"timeout": {"connect": min(CONNECT_TIMEOUT_S, timeout_s)}}
-        self._proxy = _find_proxy(url)
+        self._proxy = find_proxy(url)
         # Loading the certificates of all the world's authorities takes as long as a hundred requests.
         self._tls = httpx.create_ssl_context(verify=self._url.scheme == "https")
         self._transports: list[httpx.AsyncHTTPTransport] = []
@@ -135,27 +137,16 @@ def _build_headers(url: str, key: str | None, target: httpx.URL) -> list[tuple[b
         (b"Accept", b"application/json"),
         (b"User-Agent", b"exgrpo"),
     ]
-    parts = urlsplit(url)
+    credentials = read_credentials(url)
     if key is not None:
         headers.append((b"Authorization", f"Bearer {key}".encode("ascii")))
-    elif parts.username is not None:
-        pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
-        headers.append((b"Authorization", b"Basic " + b64encode(pair)))
+    elif credentials is not None:
+        headers.append((b"Authorization", f"Basic {encode_basic(*credentials)}".encode("ascii")))
     return headers
 
 
 def _drop_credentials(url: str) -> str:
     return hide_credentials(url)
-
-
-def _find_proxy(url: str) -> str | None:
-    """The proxy that the environment names for this URL, as other programs read it."""
-    parts = urlsplit(url)
-    if is_local(url) or not parts.hostname or proxy_bypass(parts.hostname):
-        return None
-    proxies = getproxies()
-    found = proxies.get(parts.scheme) or proxies.get("all")
-    return f"http://{found}" if found and "://" not in found else found
 
 
 def _refuse_tls(error: BaseException) -> None:

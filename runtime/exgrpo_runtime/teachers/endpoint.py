@@ -7,6 +7,7 @@ from exgrpo_runtime.teachers.addresses import hide_credentials
 from exgrpo_runtime.teachers.connection import Connection
 from exgrpo_runtime.teachers.gate import Gate
 from exgrpo_runtime.teachers.json_modes import JsonModes
+from exgrpo_runtime.teachers.secrecy import Secrets
 
 FIRST_REST_S = 5.0
 LONGEST_REST_S = 60.0
@@ -21,6 +22,7 @@ class Endpoint:
     def __init__(self, model: Model, url: str, key: str | None) -> None:
         most = max(1, model.limits.concurrency)
         self.url = hide_credentials(url)
+        self.secrets = Secrets(url, key)
         self.connection = Connection(url, key, timeout_s=model.timeout_s)
         self.gate = Gate(most)
         self.modes = JsonModes(model)
@@ -67,3 +69,8 @@ class Endpoint:
             return
         self._rest_s = min(LONGEST_REST_S, self._rest_s * 2 or FIRST_REST_S)
         self.down_until = now + self._rest_s
+
+    def end_rest(self) -> None:
+        """Takes it in again, for as many requests as its gate lets through."""
+        self.down_until = 0.0
+        self._rest_s = 0.0

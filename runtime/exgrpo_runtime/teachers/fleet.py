@@ -13,12 +13,17 @@ from exgrpo_runtime.teachers.pacing import Pacer
 
 
 class Fleet:
-    """Admission to the endpoints: the one with the most room first, within the limits per minute."""
+    """Admission to the endpoints: the one with the most room first, within the limits per minute.
+
+    An endpoint rests only while another is up. Where none is, all get requests again, each of which waits and counts its tries as it
+    does with a single endpoint: otherwise a few trials after long rests would be all that many requests had to fail by.
+    """
 
     def __init__(self, endpoints: Sequence[Endpoint], pacer: Pacer) -> None:
         self.endpoints = tuple(endpoints)
         self.pacer = pacer
         self.is_stopped = False
+        self._is_dark = False
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._stopping: asyncio.Event = asyncio.Event()
 
@@ -49,6 +54,7 @@ class Fleet:
     def note_success(self, endpoint: Endpoint) -> None:
         """The endpoint gave a reply."""
         endpoint.note_success()
+        self._is_dark = False
         self._wake_one()
 
     def note_failure(self, endpoint: Endpoint, failure: PassingError, sent_at: float) -> bool:
@@ -61,9 +67,12 @@ class Fleet:
             return False
         is_down = endpoint.note_failure() or failure.cause == "absent"
         others = [other for other in self.endpoints if other is not endpoint and now >= other.down_until]
-        if is_down and len(self.endpoints) > 1:
-            endpoint.rest(now)
-        return failure.cause == "absent" and bool(others)
+        if is_down and not self._is_dark:
+            if others:
+                endpoint.rest(now)
+            else:
+                self._go_dark()
+        return failure.cause == "absent" and bool(others) and not self._is_dark
 
     async def pause(self, seconds: float) -> None:
         """Waits so long, or until `stop`."""
@@ -79,6 +88,13 @@ class Fleet:
         self.is_stopped = True
         self._stopping.set()
         while self._waiters:
+            self._wake_one()
+
+    def _go_dark(self) -> None:
+        self._is_dark = True
+        for endpoint in self.endpoints:
+            endpoint.end_rest()
+        for _ in range(len(self._waiters)):
             self._wake_one()
 
     def _choose(self, now: float) -> Endpoint | None:

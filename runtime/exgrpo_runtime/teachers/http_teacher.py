@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import replace
 
 from exgrpo_artifact.errors import TeacherError
 from exgrpo_artifact.manifest import Model
@@ -24,9 +23,6 @@ from exgrpo_runtime.teachers.teacher import Reply, Request, Teacher
 from exgrpo_runtime.teachers.verdicts import judge_status
 from exgrpo_runtime.teachers.wire import ProtocolError, build_body, parse_body
 
-SECRET_LENGTH = 12
-"""Characters of the shortest key that is looked for in what a model says: `none` or `EMPTY`, which local servers are given, is a
-word."""
 STOPPED = Reply(None, error="not sent: the run was stopped", is_unsent=True)
 
 
@@ -44,10 +40,10 @@ class HttpTeacher(Teacher):
     def __init__(self, model: Model, *, first_backoff_s: float = FIRST_BACKOFF_S) -> None:
         self.model = model
         self.concurrency = max(1, model.limits.concurrency)
-        self._key = resolve_key(model)
+        key = resolve_key(model)
         self._first_backoff_s = first_backoff_s
         self._random = random.Random()
-        endpoints = [Endpoint(model, url, self._key) for url in resolve_urls(model)]
+        endpoints = [Endpoint(model, url, key) for url in resolve_urls(model)]
         self._fleet = Fleet(endpoints, Pacer(model.limits.requests, model.limits.tokens))
 
     def stop(self) -> None:
@@ -76,14 +72,14 @@ class HttpTeacher(Teacher):
             try:
                 reply = await self._attempt(endpoint, request)
             except FinalError as error:
-                return Reply(None, error=self._redact(str(error)), tries=patience.tries + 1)
+                return Reply(None, error=endpoint.secrets.hide(str(error)), tries=patience.tries + 1)
             except UnusableError as error:
                 # Not chained: its text may have the key in it, which an endpoint said back.
                 raise self._explain(endpoint, str(error)) from None
             except PassingError as error:
                 failure = error
             else:
-                return self._hide_key(reply)
+                return reply
             finally:
                 self._fleet.leave(endpoint)
             can_move = self._fleet.note_failure(endpoint, failure, sent_at)
@@ -110,6 +106,8 @@ class HttpTeacher(Teacher):
         started = loop.time()
         entry = self._fleet.pacer.count(started)
         response = await endpoint.connection.post(build_body(request, mode))
+        body = endpoint.secrets.hide_in_body(response.body, is_error=response.status != 200)
+        response = response._replace(body=body)
         if response.status != 200:
             weaker = endpoint.modes.find_weaker(request.schema, mode, response.status)
             if weaker is not None:
@@ -135,17 +133,7 @@ class HttpTeacher(Teacher):
                 endpoint, f"cannot be reached: {failure} ({tries}). Is it running, and is base_url right?"
             )
         said = f"{failure} ({patience.tries} {'try' if patience.tries == 1 else 'tries'})"
-        return Reply(None, error=self._redact(said), tries=patience.tries)
+        return Reply(None, error=endpoint.secrets.hide(said), tries=patience.tries)
 
     def _explain(self, endpoint: Endpoint, reason: str) -> TeacherError:
-        return TeacherError(self._redact(f"teacher `{self.model.name}` at {endpoint.url} {reason}"))
-
-    def _hide_key(self, reply: Reply) -> Reply:
-        """The reply without the key, should the endpoint say it back: what is stored is shared and published."""
-        if not self._key or len(self._key) < SECRET_LENGTH:
-            return reply
-        text = None if reply.text is None else self._redact(reply.text)
-        return replace(reply, text=text, error=reply.error and self._redact(reply.error))
-
-    def _redact(self, text: str) -> str:
-        return text.replace(self._key, "***") if self._key else text
+        return TeacherError(endpoint.secrets.hide(f"teacher `{self.model.name}` at {endpoint.url} {reason}"))
