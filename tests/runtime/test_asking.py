@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sqlite3
 import threading
 import time
+from asyncio.selector_events import BaseSelectorEventLoop
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from exgrpo_artifact.record import replace as change
 from exgrpo_runtime.teachers.asking import Asker
 from exgrpo_runtime.teachers.batching import Batcher
 from exgrpo_runtime.teachers.budget import Budget
+from exgrpo_runtime.teachers.session import Session
 from exgrpo_runtime.teachers.store import ReplyStore
 from exgrpo_runtime.teachers.teacher import Reply, Request, Teacher
 from exgrpo_runtime.teachers.threads import Threads
@@ -328,3 +331,24 @@ def test_a_key_is_the_same_whatever_the_spec_calls_the_model_and_in_every_proces
     }
     assert request.key == make_requests(make_model(name="other"), "Why?")[0].key
     assert request.key == "d7375ca487513137b8a4a4e6782133215e117909fea8c1e1b3e4481313e35d85"
+
+
+def test_ctrl_c_while_the_loop_is_being_made_comes_when_it_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_pipe = BaseSelectorEventLoop._make_self_pipe  # type: ignore[attr-defined]
+    made: list[BaseSelectorEventLoop] = []
+
+    def press_ctrl_c(loop: BaseSelectorEventLoop) -> None:
+        signal.raise_signal(signal.SIGINT)
+        make_pipe(loop)
+        made.append(loop)
+
+    async def work() -> None:
+        raise AssertionError("nothing is sent after Ctrl-C")
+
+    monkeypatch.setattr(BaseSelectorEventLoop, "_make_self_pipe", press_ctrl_c)
+    session = Session()
+    with pytest.raises(KeyboardInterrupt):
+        session.run(work())
+    assert len(made) == 1
+    session.close()
+    assert made[0].is_closed()

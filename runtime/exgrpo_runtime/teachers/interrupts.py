@@ -1,4 +1,4 @@
-"""Ctrl-C while requests are in flight: the first asks to stop, the second leaves at once."""
+"""Ctrl-C while requests are in flight: the first asks to stop, the second leaves at once; none while the loop is being made."""
 
 from __future__ import annotations
 
@@ -30,3 +30,16 @@ def catch_interrupts(first: Callable[[], None], second: Callable[[], None]) -> I
         loop.remove_signal_handler(signal.SIGINT)
         if previous is not None:
             signal.signal(signal.SIGINT, previous)
+
+
+@contextmanager
+def delay_interrupts() -> Iterator[None]:
+    """Ctrl-C within it takes effect at its end, where the system can put off a signal."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)

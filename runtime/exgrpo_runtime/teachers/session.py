@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from exgrpo_artifact.manifest import Model
+from exgrpo_runtime.teachers.interrupts import delay_interrupts
 from exgrpo_runtime.teachers.teacher import Teacher, open_teacher
 
 T = TypeVar("T")
@@ -22,7 +23,13 @@ class Session:
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """What the coroutine returns, run in this thread on the session's loop."""
         if self._runner is None:
-            self._runner = asyncio.Runner()
+            try:
+                self._runner = asyncio.Runner()
+                with delay_interrupts():  # half a loop would complain as it is collected
+                    self._runner.get_loop()
+            except BaseException:
+                work.close()
+                raise
         return self._runner.run(work)
 
     def get_teacher(self, model: Model, open_model: Callable[[Model], Teacher] = open_teacher) -> Teacher:
