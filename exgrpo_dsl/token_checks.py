@@ -163,20 +163,30 @@ class Drift(NamedTuple):
 
 def find_drift(tokenizer: Any) -> Drift | None:
     """The first token that a further turn changes, or None where all are kept."""
-    first = [{"role": "user", "content": "What is 2 + 3?"}]
-    second = [*first, {"role": "assistant", "content": "It is 5."}]
-    third = [*second, {"role": "user", "content": "Why?"}]
-    opening = _encode(tokenizer, first, is_prompt=True)
-    answered = _encode(tokenizer, second, is_prompt=False)
-    asked = _encode(tokenizer, third, is_prompt=True)
-    return _compare(tokenizer, opening, answered) or _compare(tokenizer, answered, asked)
+    # As in training: the prompt that was rendered and the answer that was sampled after it, against the next prompt. Some
+    # templates treat the second answer unlike the first.
+    texts = ["What is 2 + 3?", "It is 5.", "Why?", "Because it is.", "Since when?"]
+    messages = [{"role": ("user", "assistant")[i % 2], "content": text} for i, text in enumerate(texts)]
+    return _find_rewriting(tokenizer, messages[:3]) or _find_rewriting(tokenizer, messages)
 
 
-def _encode(tokenizer: Any, messages: list[dict[str, str]], *, is_prompt: bool) -> list[int]:
-    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=is_prompt)
-    # What a template puts after the last message of a finished dialogue is not sampled by anyone.
-    ids: list[int] = tokenizer.encode(text if is_prompt else text.rstrip(), add_special_tokens=False)
-    return ids
+def _find_rewriting(tokenizer: Any, messages: list[dict[str, str]]) -> Drift | None:
+    """What the last user's turn changes of all that stood before it."""
+    *earlier, answer, _ = messages
+    before = _render(tokenizer, earlier) + answer["content"]
+    after = _render(tokenizer, messages)
+    if after.startswith(before):
+        return None
+    return _compare(
+        tokenizer,
+        tokenizer.encode(before, add_special_tokens=False),
+        tokenizer.encode(after, add_special_tokens=False),
+    )
+
+
+def _render(tokenizer: Any, messages: list[dict[str, str]]) -> str:
+    text: str = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    return text
 
 
 def _compare(tokenizer: Any, before: Sequence[int], after: Sequence[int]) -> Drift | None:

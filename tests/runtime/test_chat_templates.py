@@ -14,6 +14,7 @@ pytest.importorskip("torch")
 trl = pytest.importorskip("trl")
 
 from exgrpo_artifact.errors import ModelError
+from exgrpo_dsl.token_checks import find_drift
 from exgrpo_runtime.chat import ChatFormat
 from exgrpo_runtime.plans import DialoguePrompt
 from tests.support.tiny_student import make_chatml_tokenizer
@@ -103,3 +104,12 @@ def test_both_kinds_are_among_them(tokenizer):
     assert found["gemma3"]
     assert not found["gptoss"]
     assert not found["deepseekv3"]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_check_says_of_a_template_what_the_run_does(tokenizer, name):
+    chat = read_format(tokenizer, name)
+    if isinstance(chat, ChatFormat):
+        assert find_drift(tokenizer) is None
+    elif "lists of parts" not in chat:
+        assert find_drift(tokenizer) is not None
