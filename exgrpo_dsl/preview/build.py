@@ -77,13 +77,13 @@ def build_preview(
 
 
 def _show_fields(manifest: Manifest, row: ShownRow) -> tuple[tuple[str, tuple[Part, ...]], ...]:
-    """The fields as text; a truth value, which cannot carry marks, as the language writes it."""
+    """The fields as text; a truth value as the language writes it."""
     secret = {field.name for field in manifest.datasets[manifest.data].fields if field.secret}
     return tuple(
         (name, (Part(str(value).lower(), f"item.{name}" if name in secret else None),))
         if isinstance(value, bool)
-        else (name, split_parts(str(value)))
-        for name, value in row.marked.fields.items()
+        else (name, split_parts(str(row.marked.fields[name])))
+        for name, value in row.plain.fields.items()
     )
 
 

@@ -145,6 +145,32 @@ def test_preview_shows_prompts_and_dialogues_with_secrets_marked(sums: Path, tmp
     assert "question: Ann has 10 apples" in called.out
 
 
+def test_preview_marks_a_secret_truth_value_as_a_field_and_where_it_is_printed(tmp_path: Path) -> None:
+    row = '{"question": "Is 7 odd?", "solution": "It is.", "gold": true}\n'
+    (tmp_path / "rows.jsonl").write_text(row, "utf-8")
+    (tmp_path / "spec.exg").write_text(
+        """exg 1
+dataset rows {
+  source = jsonl("rows.jsonl")
+  split train = 100%
+  field question: text
+  secret field gold: bool
+}
+model student = scratch { layers = 1; width = 32; heads = 2; vocab = 320 }
+dialogue ask(item: rows) {
+  user = "{{ item.question }}"
+  assistant final: yesno.last = "It is {{ item.gold }}."
+}
+task t { data = rows; student = student; stage warm = sft(ask) }
+""",
+        "utf-8",
+    )
+    called = call_exgrpo("preview", "spec.exg", cwd=tmp_path)
+    assert called.code == 0, called.err
+    assert "gold: ⟦secret item.gold: true⟧" in called.out
+    assert "It is ⟦secret item.gold: True⟧." in called.out
+
+
 def test_preview_shows_rules_that_are_asked_together_in_one_request(sums: Path, tmp_path: Path) -> None:
     text = sums.read_text("utf-8")
     old = 'Rule "{{ rule.name }}": {{ rule.instruction }}'
