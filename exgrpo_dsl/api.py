@@ -33,6 +33,7 @@ def check_file(path: Path, *, overrides: Sequence[str] = ()) -> tuple[Diagnostic
 
     Raises:
         UsageError: there is no such file.
+        ProjectError: the project that it belongs to, or its lock, is wrong.
     """
     return CheckSession().compute(str(path), overrides).diagnostics
 

@@ -104,7 +104,8 @@ class CheckSession:
         if folder not in self._places:
             *absent, manifest = list_manifests(folder)
             if os.path.isfile(manifest):
-                seen = {manifest: _hash_file(manifest), _get_lock(manifest): _hash_file(_get_lock(manifest))}
+                # Hashed before they are read: of what changes in between, no result is served later.
+                seen = {path: _hash_file(path) for path in (manifest, _get_lock(manifest))}
                 self._places[folder] = {**dict.fromkeys(absent, ""), **seen}, self._open_project(manifest)
             else:
                 self._places[folder] = dict.fromkeys([*absent, manifest], ""), None
@@ -180,8 +181,12 @@ def _get_lock(manifest: str) -> str:
 
 
 def _hash_file(path: str) -> str:
-    """As the cache hashes what a result depends on."""
-    return hash_bytes(read_named_bytes(path)) if os.path.exists(path) else ""
+    """As the cache hashes what a result depends on; empty where it cannot be read."""
+    try:
+        with open(path, "rb") as file:
+            return hash_bytes(file.read())
+    except OSError:
+        return ""
 
 
 def store_result(checked: CheckedFile) -> Stored:

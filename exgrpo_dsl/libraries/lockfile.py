@@ -14,6 +14,7 @@ from typing import Any
 
 from exgrpo_artifact.named import NamedTuple
 from exgrpo_dsl.errors import ProjectError
+from exgrpo_dsl.libraries.manifest import is_name
 from exgrpo_dsl.libraries.origin import Origin, quote, read_origin
 
 LOCK = "exg.lock"
@@ -82,10 +83,18 @@ def parse_lock(raw: bytes, where: str) -> Lock:
     head, _, body = text.partition("\nformat = ")
     if head != f"{_HEAD}digest = {quote(_digest('format = ' + body))}":
         raise ProjectError(changed)
-    libraries = table.get("library", {})
-    return Lock(
-        tuple(table["requires"]), {name: _read_library(name, libraries[name], where) for name in libraries}
-    )
+    try:
+        lock = _read_table(table, where)
+    except (KeyError, TypeError, AttributeError, ProjectError) as error:
+        raise ProjectError(changed) from error
+    required = {*lock.requires, *(name for one in lock.libraries.values() for name in one.requires)}
+    if (
+        render_lock(lock) != text
+        or not all(map(is_name, lock.libraries))
+        or not required <= set(lock.libraries)
+    ):
+        raise ProjectError(changed)
+    return lock
 
 
 def _render_body(lock: Lock) -> str:
@@ -107,6 +116,13 @@ def _render_list(names: tuple[str, ...]) -> str:
 
 def _digest(body: str) -> str:
     return sha256(body.encode()).hexdigest()
+
+
+def _read_table(table: Mapping[str, Any], where: str) -> Lock:
+    libraries = table.get("library", {})
+    return Lock(
+        tuple(table["requires"]), {name: _read_library(name, libraries[name], where) for name in libraries}
+    )
 
 
 def _read_library(name: str, table: Mapping[str, Any], where: str) -> LockedLibrary:

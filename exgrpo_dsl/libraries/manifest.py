@@ -23,8 +23,8 @@ from exgrpo_dsl.libraries.origin import Origin, read_origin, suggest
 
 EDITIONS = (1,)
 KEYS = ("name", "version", "edition", "requires")
-TAKEN = ("std",)
-"""Names of libraries that are installed with exgrpo."""
+TAKEN = frozenset({"std", "if", "else", "for", "in", "where", "and", "or", "not", "true", "false"})
+"""The library that is installed with exgrpo, and the reserved words of the language."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 _VERSION = re.compile(r"\d+\.\d+\.\d+([.+-][0-9A-Za-z.+-]+)?\Z")

@@ -62,7 +62,7 @@ class Project(NamedTuple):
 
     def _find_owner(self, importer: str) -> str | None:
         """The library that a file belongs to; None: the project itself."""
-        path = os.path.abspath(importer)
+        path = os.path.realpath(importer)
         owners = [name for name, one in self.libraries.items() if path.startswith(one.folder + os.sep)]
         return max(owners, key=lambda name: len(self.libraries[name].folder), default=None)
 
@@ -127,8 +127,10 @@ def find_folder(root: Path, name: str, locked: LockedLibrary) -> Path:
 
 
 def _open_library(root: Path, name: str, locked: LockedLibrary) -> Library:
-    folder = Path(os.path.abspath(find_folder(root, name, locked)))
-    is_vendored = folder.parent == Path(os.path.abspath(root / VENDOR))
+    found = find_folder(root, name, locked)
+    is_vendored = found.parent == root / VENDOR
+    # `..` after a link leads elsewhere than it looks: what the system makes of the path is the folder.
+    folder = Path(os.path.realpath(found))
     if locked.origin.kind == "git" and not is_vendored and not folder.is_dir():
         raise ProjectError(
             f"library `{name}` ({locked.origin.describe()}) is not on this machine as it was locked. Run `exgrpo lock` to fetch it."
@@ -154,5 +156,5 @@ def _describe_change(name: str, locked: LockedLibrary, folder: Path, *, is_vendo
 
 
 def _holds(library: Library, path: str) -> bool:
-    inside = os.path.relpath(os.path.abspath(path), library.folder).replace(os.sep, "/")
+    inside = os.path.relpath(os.path.realpath(path), library.folder).replace(os.sep, "/")
     return inside in library.files

@@ -51,7 +51,11 @@ def keep_files(files: Files) -> Path:
     content = hash_files(files)
     folder = find_stored(content)
     if read_stored(content) is None:
-        replace_folder(files, folder)
+        try:
+            replace_folder(files, folder)
+        except DiskError:
+            if read_stored(content) is None:  # else another process was quicker
+                raise
     return folder
 
 

@@ -75,7 +75,7 @@ def _find_files(root: Path, name: str, locked: LockedLibrary, *, is_frozen: bool
 def _remove_others(vendor: Path, names: set[str]) -> None:
     try:
         for folder in vendor.iterdir() if vendor.is_dir() else ():
-            if folder.name not in names:
+            if folder.is_dir() and not folder.is_symlink() and folder.name not in names:
                 shutil.rmtree(folder)
     except OSError as error:
         raise DiskError(f"{vendor} cannot be tidied up: {error.strerror}.") from error

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from exgrpo_compiler.syntax.terminals import RESERVED
+from exgrpo_dsl.libraries.manifest import TAKEN
 from tests.support.cli import call_exgrpo
 from tests.support.libraries import (
     SPEC,
@@ -97,7 +99,17 @@ def test_only_specs_and_the_manifest_are_part_of_a_library(app: Path) -> None:
     check(app)
 
 
+def test_a_project_behind_a_link_finds_what_the_system_finds(app: Path, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/link").symlink_to(app)
+    assert call_exgrpo("check", "link/a.exg", cwd=tmp_path / "elsewhere").code == 0
+
+
 # ---- exg.toml
+
+
+def test_no_library_is_called_as_a_reserved_word() -> None:
+    assert frozenset(word.lower() for word in RESERVED) | {"std"} == TAKEN
 
 
 @pytest.mark.parametrize(
@@ -115,6 +127,7 @@ def test_only_specs_and_the_manifest_are_part_of_a_library(app: Path) -> None:
         ("[requires]\nwords = { git = 'https://u:p@example.org/w', rev = 'v1' }", "holds a password"),
         ("[requires]\nwords = { git = '--upload-pack=x', rev = 'v1' }", "begins with `-`"),
         ("[requires]\nstd = { path = '../std' }", "`std` in `requires` is no name"),
+        ("[requires]\nwhere = { path = '../where' }", "`where` in `requires` is no name"),
         ("[requires]\n'a-b' = { path = '../std' }", "`a-b` in `requires` is no name"),
         ("[requires\n", "is not TOML"),
     ],

@@ -7,18 +7,22 @@ Peers' complaints that this answers: Terraform #17110 #34275 #37394 and OpenTofu
 from __future__ import annotations
 
 import shutil
+import subprocess
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
 from exgrpo_dsl.cli.quick import run_quickly
 from exgrpo_dsl.errors import ProjectError
-from tests.support.cli import call_exgrpo
+from tests.support.cli import build_command, build_environment, call_exgrpo
 from tests.support.libraries import (
     WORDS,
     check,
+    commit_all,
     fail,
     make_app,
+    point_to_git,
     write_library,
     write_manifest,
     write_project,
@@ -200,3 +204,47 @@ def test_a_library_with_a_mistake_is_not_locked(app: Path) -> None:
     )
     assert "words/rules.exg:4:" in fail(app, "lock")
     assert (app / "exg.lock").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("[library.words", '[library."../../words"'),
+        ('requires = ["words"]', 'requires = ["words", "gone"]'),
+        ('version = "1.0.0"\n', ""),
+        ('requires = ["words"]', "requires = 5"),
+        ("requires = []", 'requires = ["gone"]'),
+        ("path = ", "pth = "),
+    ],
+)
+def test_a_forged_lock_with_the_right_digest_is_refused_too(app: Path, before: str, after: str) -> None:
+    """The digest is no secret: what it covers is looked at as well, a name that leads out of the vendor folder before all."""
+    text = (app / "exg.lock").read_text()
+    body = text[text.index("format = ") :].replace(before, after)
+    digest = sha256(body.encode()).hexdigest()
+    (app / "exg.lock").write_text(f'{text.splitlines()[0]}\ndigest = "{digest}"\n{body}')
+    for command in (("check", "a.exg"), ("vendor",), ("deps",)):
+        assert "Run `exgrpo lock`" in fail(app, *command)
+
+
+@pytest.mark.parametrize("name", ["exg.toml", "exg.lock"])
+def test_a_file_of_the_project_that_cannot_be_read_is_told(app: Path, name: str) -> None:
+    (app / name).unlink()
+    (app / name).symlink_to(app / name)
+    if name == "exg.lock":
+        assert "exg.lock cannot be read" in fail(app, "check", "a.exg")
+    else:
+        assert "There is no exg.toml" in fail(app, "lock", code=2)
+
+
+def test_two_locks_at_once_leave_one_whole_lock(tmp_path: Path) -> None:
+    words = write_library(tmp_path / "words", "words")
+    commit_all(words, "v1")
+    app = write_project(tmp_path / "app", {"words": point_to_git(words, "v1")})
+    command = build_command("lock")
+    environment = build_environment({"EXGRPO_CACHE": str(tmp_path / "cache")})
+    both = [subprocess.Popen(command, cwd=app, env=environment, stderr=subprocess.DEVNULL) for _ in range(2)]
+    assert [one.wait() for one in both] == [0, 0]
+    check(app)
+    assert [path.name for path in sorted(app.iterdir())] == ["a.exg", "exg.lock", "exg.toml"]
+    assert len(list((tmp_path / "cache/libraries").iterdir())) == 1

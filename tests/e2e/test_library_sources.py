@@ -169,6 +169,13 @@ def test_git_asks_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert not any(line.startswith("GIT_INDEX_FILE") for line in seen)
 
 
+def test_a_url_runs_no_command(tmp_path: Path) -> None:
+    app = write_project(tmp_path / "app")
+    url = f"ext::sh -c 'touch {tmp_path}/ran'"
+    assert "git cannot read" in fail(app, "add", "words", "--git", url, "--rev", "v1", code=3)
+    assert not (tmp_path / "ran").exists()
+
+
 def test_a_link_in_a_repository_is_refused(tmp_path: Path, repository: Path) -> None:
     (repository / "more.exg").symlink_to("/etc/hostname")
     commit_all(repository, "v2")
@@ -222,6 +229,19 @@ def test_a_package_that_is_not_there_or_has_no_such_library_is_told(tmp_path: Pa
     )
 
 
+def test_a_package_installed_for_editing_is_found(
+    tmp_path: Path, site: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files are not beside its metadata; the installer has put their folder on the path."""
+    (tmp_path / "src").mkdir()
+    shutil.move(site / "team_words", tmp_path / "src/team_words")
+    monkeypatch.syspath_prepend(str(tmp_path / "src"))
+    app = write_project(tmp_path / "app", {"words": '{ package = "team-words" }'})
+    assert call_exgrpo("lock", cwd=app).code == 0
+    check(app)
+    assert not [name for name in sys.modules if name.startswith("team_words")]
+
+
 # ---- vendor
 
 
@@ -257,7 +277,8 @@ def test_vendor_keeps_no_library_that_is_gone(tmp_path: Path, repository: Path) 
     app = write_project(tmp_path / "app", {"words": point_to_git(repository, "v1")})
     call_exgrpo("lock", cwd=app)
     call_exgrpo("vendor", cwd=app)
+    (app / ".exg/vendor/README").write_text("Not ours to remove.")
     write_manifest(app, "lessons")
     call_exgrpo("lock", cwd=app)
     assert call_exgrpo("vendor", cwd=app).code == 0
-    assert list((app / ".exg/vendor").iterdir()) == []
+    assert [path.name for path in (app / ".exg/vendor").iterdir()] == ["README"]
