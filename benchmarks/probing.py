@@ -218,9 +218,9 @@ after {1000 * LATENCY_S:.0f} ms. CPU and memory are of the whole child process, 
 artifact and the rows, plans, renders, asks, commits every reply before it asks for the next, parses, filters, and writes probes,
 a dataset with its card and a report.
 
-The raw loop is `benchmarks/probing_raw.py`: httpx's client as its documentation shows it, and one JSON line for each reply. exgrpo
-can need less because httpx's pool looks at all of its connections for every request, which grows with their number, and exgrpo
-gives each connection a pool of its own.
+The raw loop is `benchmarks/probing_raw.py`: httpx's client as its documentation shows it, and one JSON line for each reply. httpx's
+pool looks at all of its connections for every request, which costs the more the busier the machine is; exgrpo gives each connection
+a pool of its own.
 
 The storm: the server takes {STORM_RATE:.0f} requests a second, {STORM_RATE:.0f} at once, and refuses the others with 429. The ideal
 is {ideal:.1f} s.
