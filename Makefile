@@ -80,6 +80,6 @@ $(VENV)/.train: $(VENV)/.torch pyproject.toml
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.train
-	@echo "installing the tools that the tests need: about 40 MB to download"
+	@echo "installing the tools that the tests need: about 180 MB to download, 600 MB on disk"
 	$(BIN)/python -m pip install -q -e '.[train,math,coherence,dev]'
 	@touch $@
